@@ -1,0 +1,191 @@
+"""Configs: how their arguments are read, what they share, and every rule that they must obey."""
+
+import difflib
+import pathlib
+from typing import Any
+
+import ml_collections
+
+OBJECTIVES = (
+    "bigan", "gan", "latent_regressor", "joint_latent_regressor", "autoencoder_l2",
+    "autoencoder_l1",
+)
+RECIPES = ("paper", "official")
+
+
+def nearest(name: str, known: tuple[str, ...]) -> str:
+  """The end of an error message: the known names, and the one that was probably meant."""
+  close = difflib.get_close_matches(name, known, n=1)
+  hint = f"did you mean {close[0]!r}? " if close else ""
+  return f"{hint}choose from {', '.join(known)}."
+
+
+def parse_argument(argument: str, defaults: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+  """Reads the part after the colon of `--config=FILE.py:objective,key=value,...`.
+
+  Args:
+    argument: "", "bigan" or "bigan,recipe=official"; the objective may be left out.
+    defaults: the keys that the config knows; a value takes the type of its default.
+
+  Returns:
+    (objective, values).
+  """
+  objective, values = "bigan", dict(defaults)
+  for part in filter(None, argument.split(",")):
+    key, equals, value = part.partition("=")
+    if not equals:
+      objective = part
+    elif key not in defaults:
+      raise ValueError(f"Unknown config argument {key!r}: {nearest(key, tuple(defaults))}")
+    else:
+      values[key] = _typed(key, value, defaults[key])
+  if objective not in OBJECTIVES:
+    raise ValueError(f"Unknown variant {objective!r}: {nearest(objective, OBJECTIVES)}")
+  if values.get("recipe", "paper") not in RECIPES:
+    raise ValueError(f"Unknown recipe {values['recipe']!r}: {nearest(values['recipe'], RECIPES)}")
+  return objective, values
+
+
+def _typed(key: str, value: str, default: Any) -> Any:
+  try:
+    return type(default)(value)
+  except ValueError:
+    kind = type(default).__name__
+    raise ValueError(f"Config argument {key}={value} is not of type {kind}.") from None
+
+
+def find_file(argument: str) -> str:
+  """Completes `--config=configs/X.py` where there is no such file here but the package has it."""
+  flag, equals, value = argument.partition("=")
+  path, colon, rest = value.partition(":")
+  if flag.lstrip("-") != "config" or pathlib.Path(path).exists():
+    return argument
+  package = pathlib.Path(__file__).parent
+  for folder in (package / "configs", package.parent / "configs"):
+    if (folder / pathlib.Path(path).name).exists():
+      return f"{flag}{equals}{folder / pathlib.Path(path).name}{colon}{rest}"
+  return argument
+
+
+def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
+  """What every training config has in common; configs/*.py fill in the rest."""
+  config = ml_collections.ConfigDict()
+  config.job = "train"
+  config.objective = objective
+  config.recipe = recipe  # only sets other fields; recorded here
+  config.seed = 0
+  config.batch_size = 128  # of all devices together (paper, appendix A)
+  config.epochs = 400  # constant and decaying together
+  config.stop_epoch = 0  # end here, on the schedule of `epochs`; 0: at the end
+  config.alternating = 0  # n > 0: n updates of D, then one of G and E; 0: simultaneous
+  config.data_dir = ""  # of prepared data sets; "": $TFDS_DATA_DIR or ~/tensorflow_datasets
+  config.steps_per_dispatch = 100  # at most; one scan on the device
+  config.calibration_steps = 1000  # before each evaluation (reference section 6)
+  config.save_every = 5  # epochs between checkpoints for resuming
+
+  config.data = ml_collections.ConfigDict()
+  config.data.name = ""
+  config.data.path = ""  # folder of a set of your own
+  config.data.splits = "validation"  # or "test": train on all, evaluate on the test set
+
+  config.optim = ml_collections.ConfigDict()
+  config.optim.rate = 2e-4
+  config.optim.final_factor = 0.01  # the rate decays to 2e-6 (paper, appendix A)
+  config.optim.b1 = 0.5
+  config.optim.b2 = 0.999
+  config.optim.weight_decay = 2.5e-5
+  config.optim.decay_shifts = recipe == "official"  # reference section 5; paper: weights alone
+
+  config.eval = ml_collections.ConfigDict()
+  config.eval.every = 25  # epochs; besides, at 0, 1 and the end (reference section 6)
+  config.eval.images = 10_000  # judged; 0: all
+  config.eval.references = 50_000  # neighbours for 1-NN, of the training set; 0: all
+  config.eval.samples = 100_000  # G(z) for NND and EGg
+  return config
+
+
+def permutation_invariant(argument: str) -> ml_collections.ConfigDict:
+  """The multi-layer perceptrons of section 4.2 and appendix A.1 in either recipe."""
+  objective, values = parse_argument(argument, {"recipe": "paper"})
+  official = values["recipe"] == "official"
+  config = base(objective, values["recipe"])
+  config.model = ml_collections.ConfigDict()
+  config.model.family = "mlp"
+  config.model.latent_dim = 50
+  config.model.image_shape = (28, 28, 1)
+  config.model.encoder_shape = (28, 28, 1)  # what E sees
+  config.model.value_range = (0.0, 1.0)  # pixel / 255 (reference section 1)
+  config.model.G = ml_collections.ConfigDict()
+  config.model.G.width = 1024
+  config.model.G.first_bn = official  # reference section 1; A.1 has none there
+  config.model.G.z_skip = official  # reference section 1; section 4 names D alone
+  config.model.E = ml_collections.ConfigDict()
+  config.model.E.width = 1024
+  config.model.E.out_stddev = encoder_out_stddev(objective)
+  config.model.D = ml_collections.ConfigDict()
+  config.model.D.width = 1024
+  config.model.D.z_output = not official  # section 4: "each linear layer thereafter"
+  return config
+
+
+def encoder_out_stddev(objective: str) -> float:
+  """Initial weights of E's output layer: zero for the latent regressors (reference section 0)."""
+  return 0.0 if objective.endswith("latent_regressor") else 0.02
+
+
+def validate(config: ml_collections.ConfigDict) -> None:
+  """Raises ValueError, in one sentence, for the first field that is out of range."""
+  at_least = {
+      "batch_size": 2, "epochs": 0, "stop_epoch": 0, "alternating": 0, "steps_per_dispatch": 1,
+      "calibration_steps": 1, "save_every": 1, "eval.every": 1, "eval.images": 0,
+      "eval.references": 0, "eval.samples": 1, "model.latent_dim": 1, "model.G.width": 1,
+      "model.E.width": 1, "model.D.width": 1, "optim.weight_decay": 0, "seed": 0,
+  }
+  flat = dict(_fields(config))
+  for name, least in at_least.items():
+    if name in flat and not flat[name] >= least:
+      raise ValueError(f"config.{name} is {flat[name]}, but must be at least {least}.")
+  for name in ("optim.rate", "optim.final_factor"):
+    if not 0 < flat[name] <= 1:
+      raise ValueError(f"config.{name} is {flat[name]}, but must be above 0 and at most 1.")
+  for name in ("optim.b1", "optim.b2"):
+    if not 0 <= flat[name] < 1:
+      raise ValueError(f"config.{name} is {flat[name]}, but must be at least 0 and below 1.")
+  if config.stop_epoch > config.epochs:
+    raise ValueError(
+        f"config.stop_epoch is {config.stop_epoch}, beyond config.epochs = {config.epochs}."
+    )
+  if config.objective not in OBJECTIVES:
+    raise ValueError(
+        f"config.objective is {config.objective!r}: {nearest(config.objective, OBJECTIVES)}"
+    )
+  if config.alternating and config.objective.startswith("autoencoder"):
+    raise ValueError("config.alternating needs a discriminator; an autoencoder has none.")
+
+
+def validate_batch(batch_size: int, images: int, devices: int) -> None:
+  """Raises ValueError if the batch does not divide over devices or exceeds the set."""
+  if batch_size % devices:
+    raise ValueError(
+        f"config.batch_size is {batch_size}, which does not divide over {devices} devices: take a "
+        f"multiple of {devices}."
+    )
+  if batch_size > images:
+    raise ValueError(
+        f"config.batch_size is {batch_size}, but the training set has only {images} images: lower "
+        "it."
+    )
+  if batch_size // devices < 2:
+    raise ValueError(
+        f"config.batch_size is {batch_size} for {devices} devices, but batch norm needs at least "
+        "2 images on each."
+    )
+
+
+def _fields(config: ml_collections.ConfigDict, prefix: str = "") -> list[tuple[str, Any]]:
+  """[("section.field", value), ...]."""
+  pairs = []
+  for name, value in config.items():
+    nested = isinstance(value, ml_collections.ConfigDict)
+    pairs += _fields(value, f"{prefix}{name}.") if nested else [(prefix + name, value)]
+  return pairs

@@ -1,0 +1,1 @@
+"""TensorFlow Datasets builders that prepare without TensorFlow."""

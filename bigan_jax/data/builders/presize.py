@@ -1,0 +1,215 @@
+"""Shrinks many pictures over processes into a work folder, part by part, so that a kill loses little.
+
+A finished part is two files: NAME.bin holds its pictures one after the other, NAME.json says which.
+The latter is renamed into place last; what it does not name is done again by the next run.
+"""
+
+import collections
+import concurrent.futures
+import functools
+import json
+import multiprocessing
+import os
+import pathlib
+import signal
+import tarfile
+import threading
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+from tqdm import tqdm
+
+from bigan_jax.data import pictures
+
+SKIPPED_FILE = "skipped.txt"
+NAMED_IN_LOG = 5  # Skipped pictures that the summary names; all of them are in SKIPPED_FILE.
+
+
+class Piece(NamedTuple):
+  """Bytes of a file: one picture or, if `name` ends in .tar, a tar of pictures."""
+
+  name: str
+  path: str
+  offset: int = 0
+  size: int = -1  # To the end of the file.
+
+
+class Part(NamedTuple):
+  """What one worker does in one go, and the name of what it leaves in the work folder."""
+
+  name: str
+  pieces: tuple[Piece, ...]
+
+
+class Shelf(NamedTuple):
+  """All shrunk pictures of a work folder, in the order of the parts.
+
+  parts: int32 [N], index into `files`. names: as in the pieces. offsets, sizes: int64 [N], bytes.
+  skipped: (name, reason) of unusable pictures. converted: how many of which other format and mode.
+  """
+
+  files: list[str]
+  parts: np.ndarray
+  names: list[str]
+  offsets: np.ndarray
+  sizes: np.ndarray
+  skipped: list[tuple[str, str]]
+  converted: dict[str, int]
+
+  def read(self, index: int) -> bytes:
+    """The JPEG file of picture `index`."""
+    with open(self.files[self.parts[index]], "rb") as file:
+      file.seek(self.offsets[index])
+      return file.read(self.sizes[index])
+
+
+def presize(parts: Sequence[Part], work_dir: str, edge: int, upright: bool, title: str) -> Shelf:
+  """Shrinks what `work_dir` does not hold yet, in parallel, and returns all that it holds.
+
+  Raises:
+    ValueError: a tar among the pieces is damaged.
+    OSError: the work folder cannot be written to, or a worker died.
+  """
+  os.makedirs(work_dir, exist_ok=True)
+  todo = [part for part in parts if not os.path.exists(_index_path(work_dir, part))]
+  bar = tqdm(total=len(parts), initial=len(parts) - len(todo), desc=title, unit=" parts")
+  work = functools.partial(_shrink_part, work_dir=work_dir, edge=edge, upright=upright)
+  with bar:
+    for _ in _in_parallel(work, todo):
+      bar.update()
+  return _shelve(parts, work_dir)
+
+
+def report(shelf: Shelf, title: str, directory: os.PathLike) -> None:
+  """Logs what was skipped and converted, and lists the skipped pictures in SKIPPED_FILE."""
+  reasons = collections.Counter(reason for _, reason in shelf.skipped)
+  if shelf.skipped:
+    lines = [f"{name}\t{reason}\n" for name, reason in shelf.skipped]
+    with open(os.path.join(directory, SKIPPED_FILE), "w", errors="backslashreplace") as file:
+      file.writelines(lines)
+    first = ", ".join(name for name, _ in shelf.skipped[:NAMED_IN_LOG])
+    logging.warning(
+        "%s: skipped %d of %d pictures (%s), such as %s; all are listed in %s.",
+        title, len(shelf.skipped), len(shelf.skipped) + len(shelf.names), _counts(reasons), first,
+        SKIPPED_FILE,
+    )
+  if shelf.converted:
+    logging.info("%s: converted to RGB: %s.", title, _counts(shelf.converted))
+
+
+def _counts(counts: dict[str, int]) -> str:
+  return ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
+
+
+def _in_parallel(work: functools.partial, parts: Sequence[Part]) -> Iterator[None]:
+  """Yields as parts are finished; one part, or one core, needs no process of its own."""
+  cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+  workers = min(cores, len(parts))
+  if workers <= 1:
+    yield from map(work, parts)
+    return
+  # Spawned, not forked: the caller may run JAX's threads.
+  context = multiprocessing.get_context("spawn")
+  pool = concurrent.futures.ProcessPoolExecutor(workers, context, initializer=_follow_parent)
+  try:
+    futures = [pool.submit(work, part) for part in parts]
+    for future in concurrent.futures.as_completed(futures):
+      yield future.result()
+  except concurrent.futures.process.BrokenProcessPool as error:
+    raise OSError(
+        "A process that shrinks pictures died, perhaps for want of memory: run the same command"
+        " again, finished parts are kept."
+    ) from error
+  finally:
+    pool.shutdown(cancel_futures=True)
+
+
+def _follow_parent() -> None:
+  """A worker leaves Ctrl-C to its parent, and does not outlive it even after kill -9."""
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+  def wait() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+  threading.Thread(target=wait, daemon=True).start()
+
+
+def _shrink_part(part: Part, work_dir: str, edge: int, upright: bool) -> None:
+  names, sizes, skipped, converted = [], [], [], collections.Counter()
+  temporary = os.path.join(work_dir, f"{part.name}.{os.getpid()}.tmp")
+  with open(temporary, "wb") as file:
+    for piece in part.pieces:
+      for name, encoded in _read(piece):
+        shrunk = pictures.shrink(encoded, edge, upright)
+        if not shrunk.jpeg:
+          skipped.append((name, shrunk.note))
+          continue
+        names.append(name)
+        sizes.append(file.write(shrunk.jpeg))
+        converted.update([shrunk.note] if shrunk.note else [])
+  os.replace(temporary, _data_path(work_dir, part))
+  index = {"names": names, "sizes": sizes, "skipped": skipped, "converted": converted}
+  pathlib.Path(temporary).write_text(json.dumps(index))
+  os.replace(temporary, _index_path(work_dir, part))
+
+
+def _read(piece: Piece) -> Iterator[tuple[str, bytes]]:
+  """(name, file content) of every picture in a piece; empty content if it cannot be read."""
+  if piece.name.endswith(".tar"):
+    yield from _read_tar(piece)
+    return
+  try:
+    with open(piece.path, "rb") as file:
+      file.seek(piece.offset)
+      yield piece.name, file.read(piece.size)
+  except OSError:
+    yield piece.name, b""
+
+
+def _read_tar(piece: Piece) -> Iterator[tuple[str, bytes]]:
+  end = piece.offset + piece.size if piece.size >= 0 else float("inf")
+  try:
+    with open(piece.path, "rb") as file:
+      file.seek(piece.offset)
+      with tarfile.open(fileobj=file, mode="r:") as tar:
+        for member in tar:
+          if member.offset_data + member.size > end:
+            raise tarfile.ReadError("it ends too early")
+          if member.isfile() and not is_hidden(member.name):
+            yield member.name, tar.extractfile(member).read()
+  except tarfile.TarError as error:
+    raise ValueError(
+        f"{piece.name} in {piece.path} is a damaged tar ({error}): download it again."
+    ) from error
+
+
+def is_hidden(path: str) -> bool:
+  """Whether a file is one that a system left behind, such as ._x.jpg, and nobody's picture."""
+  return os.path.basename(path).startswith(".")
+
+
+def _data_path(work_dir: str, part: Part) -> str:
+  return os.path.join(work_dir, f"{part.name}.bin")
+
+
+def _index_path(work_dir: str, part: Part) -> str:
+  return os.path.join(work_dir, f"{part.name}.json")
+
+
+def _shelve(parts: Sequence[Part], work_dir: str) -> Shelf:
+  indices = [json.loads(pathlib.Path(_index_path(work_dir, part)).read_text()) for part in parts]
+  counts = [len(index["names"]) for index in indices]
+  sizes = [np.array(index["sizes"], np.int64) for index in indices]
+  return Shelf(
+      files=[_data_path(work_dir, part) for part in parts],
+      parts=np.repeat(np.arange(len(parts), dtype=np.int32), counts),
+      names=[name for index in indices for name in index["names"]],
+      offsets=np.concatenate([np.cumsum(part) - part for part in sizes]),
+      sizes=np.concatenate(sizes),
+      skipped=[(name, reason) for index in indices for name, reason in index["skipped"]],
+      converted=sum((collections.Counter(index["converted"]) for index in indices),
+                    collections.Counter()),
+  )

@@ -1,0 +1,1 @@
+"""Judges a frozen network: every metric of the paper and of the authors' code."""

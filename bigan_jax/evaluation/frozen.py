@@ -1,0 +1,58 @@
+"""Applies frozen networks, in test mode with calibrated statistics, block by block."""
+
+from collections.abc import Callable
+import functools
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bigan_jax import latents
+from bigan_jax.objectives import Batch
+
+BLOCK = 1_024  # images at a time; a multiple of 128, the batch within which EGr_b shifts
+Views = Callable[[jax.Array], Batch]  # uint8 images [b, H, W, C] -> native range
+
+
+@functools.partial(jax.jit, static_argnames=("network",))
+def apply(network: nn.Module, variables: chex.ArrayTree, *inputs: jax.Array) -> jax.Array:
+  """The network's output alone."""
+  return network.apply(variables, *inputs)[0]
+
+
+@functools.partial(jax.jit, static_argnames=("network", "views"))
+def _describe(
+    network: nn.Module, variables: chex.ArrayTree, views: Views, images: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  x = views(images).x_encoder
+  output, activations = network.apply(variables, x)
+  return output, activations[network.feature_layer].reshape(x.shape[0], -1)
+
+
+def describe(
+    network: nn.Module, variables: chex.ArrayTree, views: Views, images: np.ndarray
+) -> tuple[jax.Array, jax.Array]:
+  """E's (or a plain D's) output and last hidden features of images uint8 [N, H, W, C].
+
+  Returns:
+    (output [N, d] or [N], features [N, f]): e and e- in the authors' names (reference section 7).
+  """
+  blocks = [
+      _describe(network, variables, views, images[i:i + BLOCK])
+      for i in range(0, len(images), BLOCK)
+  ]
+  outputs, features = zip(*blocks, strict=True)
+  return jnp.concatenate(outputs), jnp.concatenate(features)
+
+
+@functools.partial(jax.jit, static_argnames=("G", "E", "views"))
+def reconstruct(
+    G: nn.Module, E: nn.Module, variables: dict[str, chex.ArrayTree], views: Views,
+    images: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+  """(x, G(E(x))) in the native range, of images uint8 [B, H, W, C]."""
+  batch = views(images)
+  logits, _ = E.apply(variables["E"], batch.x_encoder)
+  return batch.x, G.apply(variables["G"], latents.code(logits))[0]

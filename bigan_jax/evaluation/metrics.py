@@ -1,0 +1,178 @@
+"""The metrics of the paper and of the authors' code, under their names (reference section 7)."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from bigan_jax import latents
+from bigan_jax.data.preprocess import Range, to_uint8
+from bigan_jax.data.sources import Split
+from bigan_jax.evaluation import frozen, neighbours
+from bigan_jax.models import Networks
+from bigan_jax.objectives import Objective
+from bigan_jax.state import Snapshot
+
+Results = Iterable[tuple[str, float]]
+Evaluator = Callable[[Snapshot], Results]
+SHIFT = 128  # EGr_b compares with the next image within batches of this size
+
+
+class Judge(NamedTuple):
+  """The fixed material of all evaluations of a run, drawn once at its start.
+
+  Attributes:
+    networks: built without a device axis.
+    objective: says which networks exist and whose features are judged.
+    images: judged; references: training images, neighbours for 1-NN.
+    z: latents of the generated samples, [S, d]; S is a multiple of 100.
+    views: uint8 images -> Batch, by the evaluation crop.
+    value_range: of the networks' images.
+  """
+
+  networks: Networks
+  objective: Objective
+  images: Split
+  references: Split
+  z: jax.Array
+  views: frozen.Views
+  value_range: Range
+
+  def evaluators(self) -> list[Evaluator]:
+    """Every metric that the objective's networks allow."""
+    plain_D = "D" in self.objective.players and not self.objective.joint
+    found = [self.nearest_sample]
+    if "E" in self.objective.players:
+      found += [self.encoder, self.reconstruction, self.sample_reconstruction]
+    return found + ([self.discriminator] if plain_D else [])
+
+  def encoder(self, snapshot: Snapshot) -> Results:
+    """NNC_e, NNC_e-, CLS_e- in percent, and the spread of each code dimension.
+
+    U(-1, 1) has a standard deviation of 0.577; a dimension near 0 carries nothing.
+    """
+    e, features = self._describe(snapshot, "E", self.images)
+    spread = np.std(np.asarray(latents.code(e)), axis=0)
+    yield "code_std_mean", float(spread.mean())
+    yield "code_std_min", float(spread.min())
+    if not self.images.num_classes:
+      return
+    reference_e, reference_features = self._describe(snapshot, "E", self.references)
+    labels = self.images.labels, self.references.labels
+    yield "NNC_e", neighbours.accuracy(e, labels[0], reference_e, labels[1])
+    yield "NNC_e-", neighbours.accuracy(features, labels[0], reference_features, labels[1])
+    if self.objective.judged == "E":
+      yield "CLS_e-", self._classified(snapshot, features)
+
+  def discriminator(self, snapshot: Snapshot) -> Results:
+    """NNC_d, and CLS_d where D is the feature learner: a plain D's features, in percent."""
+    if not self.images.num_classes:
+      return
+    _, features = self._describe(snapshot, "D", self.images)
+    _, references = self._describe(snapshot, "D", self.references)
+    yield "NNC_d", neighbours.accuracy(
+        features, self.images.labels, references, self.references.labels
+    )
+    if self.objective.judged == "D":
+      yield "CLS_d", self._classified(snapshot, features)
+
+  def nearest_sample(self, snapshot: Snapshot) -> Results:
+    """NND, NND/10, NND/100: mean distance of an image to the nearest of S samples G(z)."""
+    flat = lambda x: x.reshape(x.shape[0], -1)
+    queries = flat(self.views(self.images.images).x)
+    best, part = neighbours.nobody(queries.shape[0]), self.z.shape[0] // 100
+    for i in range(100):
+      z = self.z[i * part:(i + 1) * part]
+      samples = frozen.apply(self.networks.G, snapshot.variables["G"], z)
+      best = neighbours.update(best, queries, flat(samples), i * part)
+      if i + 1 in (1, 10, 100):
+        name = "NND" if i == 99 else f"NND/{100 // (i + 1)}"
+        yield name, float(jnp.mean(neighbours.distances(best, queries)))
+
+  def reconstruction(self, snapshot: Snapshot) -> Results:
+    """EGr = mean || x - G(E(x)) ||, and EGr_b against the next image instead of x."""
+    def pairs() -> Iterator[tuple[jax.Array, jax.Array]]:
+      images = _fill_up(self.images.images)
+      for i in range(0, len(images), frozen.BLOCK):
+        yield self._reconstruct(snapshot, images[i:i + frozen.BLOCK])
+    right, shifted = _errors(pairs(), len(self.images.images))
+    yield "EGr", right
+    yield "EGr_b", shifted
+
+  def sample_reconstruction(self, snapshot: Snapshot) -> Results:
+    """EGg, EGg_b: the same of all samples G(z), rounded to 8 bits first.
+
+    Not defined where E's images are not G's (generalised BiGAN).
+    """
+    if self.views(self.images.images[:1]).x_encoder.shape != self.views(self.images.images[:1]).x.shape:
+      return
+    def pairs() -> Iterator[tuple[jax.Array, jax.Array]]:
+      z = _fill_up(self.z)
+      for i in range(0, len(z), frozen.BLOCK):
+        samples = frozen.apply(self.networks.G, snapshot.variables["G"], z[i:i + frozen.BLOCK])
+        yield self._reconstruct(snapshot, to_uint8(samples, self.value_range))
+    right, shifted = _errors(pairs(), len(self.z))
+    yield "EGg", right
+    yield "EGg_b", shifted
+
+  def _describe(
+      self, snapshot: Snapshot, player: str, split: Split
+  ) -> tuple[jax.Array, jax.Array]:
+    network = getattr(self.networks, player)
+    return frozen.describe(network, snapshot.variables[player], self.views, split.images)
+
+  def _reconstruct(self, snapshot: Snapshot, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    G, E, _ = self.networks
+    return frozen.reconstruct(G, E, snapshot.variables, self.views, images)
+
+  def _classified(self, snapshot: Snapshot, features: jax.Array) -> float:
+    """Accuracy in percent of calibration's linear classifier."""
+    guesses = jnp.argmax(features @ snapshot.classifier["kernel"], axis=1)
+    return float(np.mean(np.asarray(guesses) == self.images.labels) * 100)
+
+
+def _fill_up(rows: chex.Array) -> chex.Array:
+  """Rows [N, ...], continued from the start to a multiple of SHIFT."""
+  indices = np.arange(-(-len(rows) // SHIFT) * SHIFT) % len(rows)
+  return rows[indices]
+
+
+@jax.jit
+def _pair_errors(x: jax.Array, reconstruction: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Euclidean errors [B] against x, and against the next x in each batch of SHIFT (cyclic)."""
+  flat = lambda a: a.reshape(-1, SHIFT, a[0].size)
+  x, reconstruction = flat(x), flat(reconstruction)
+  right = jnp.linalg.norm(x - reconstruction, axis=-1)
+  shifted = jnp.linalg.norm(jnp.roll(x, -1, axis=1) - reconstruction, axis=-1)
+  return right.reshape(-1), shifted.reshape(-1)
+
+
+def _errors(pairs: Iterable[tuple[jax.Array, jax.Array]], count: int) -> tuple[float, float]:
+  """Mean errors of the first `count` images of all pairs (x, reconstruction)."""
+  rows = [_pair_errors(*pair) for pair in pairs]
+  right, shifted = (np.concatenate([np.asarray(r) for r in part]) for part in zip(*rows))
+  return float(right[:count].mean()), float(shifted[:count].mean())
+
+
+def first_images(split: Split, count: int) -> Split:
+  """The first `count` images of a (shuffled) split; 0: all."""
+  count = count or len(split.labels)
+  return Split(split.images[:count], split.labels[:count], split.num_classes)
+
+
+def judge(
+    config: ml_collections.ConfigDict, networks: Networks, objective: Objective, train: Split,
+    images: Split, views: frozen.Views,
+) -> Judge:
+  """The judge of a config's `eval` section."""
+  key = jax.random.fold_in(jax.random.PRNGKey(config.seed), 1)
+  return Judge(
+      networks, objective, first_images(images, config.eval.images),
+      first_images(train, config.eval.references),
+      latents.sample(key, config.eval.samples, config.model.latent_dim), views,
+      tuple(config.model.value_range),
+  )

@@ -1,0 +1,85 @@
+"""Layers that BiGAN's networks share: batch norm with calibrated statistics, linear, activation."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+EPSILON = 1e-8  # added to the variance (reference section 0); 1e-5 would change every output
+AXIS = "batch"  # the device axis of parallel.py, over which batch statistics are averaged
+
+
+def leaky_relu(x: jax.Array) -> jax.Array:
+  """Leaky ReLU with slope 0.2, the nonlinearity of D and E (paper, appendix A.1)."""
+  return jnp.maximum(x, 0.2 * x)
+
+
+def linear(features: int, name: str, stddev: float = 0.02) -> nn.Dense:
+  """A linear layer without bias, weights N(0, stddev); stddev 0 gives zeros (reference section 0)."""
+  init = nn.initializers.normal(stddev) if stddev else nn.initializers.zeros
+  return nn.Dense(features, use_bias=False, kernel_init=init, name=name)
+
+
+class BatchNorm(nn.Module):
+  """Batch normalisation without moving averages (reference sections 0 and 6).
+
+  In training each batch is normalised by its own statistics, averaged over the devices of
+  `axis_name`. Where the collection `batch_stats` is mutable (calibration), the batch's mean and
+  unbiased variance are added to running sums; at test time sums / count take their place.
+
+  Attributes:
+    affine: learn a gain (`scale`) and a shift (`bias`) per channel.
+    axis_name: the mapped device axis, or None outside of one.
+  """
+
+  affine: bool = False
+  axis_name: str | None = None
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool, batches: int = 1) -> jax.Array:
+    """Normalises x: [batches * B, ..., C]; each of the `batches` by its own statistics.
+
+    Only the first of several batches is calibrated on: the real pairs, in D.
+    """
+    channels = x.shape[-1]
+    stacked = x.reshape(batches, -1, channels)
+    if train:
+      mean, var = self._batch_statistics(stacked)
+      if self.is_mutable_collection("batch_stats"):
+        self._accumulate(mean[0, 0], var[0, 0], stacked.shape[1] * self._devices())
+    else:
+      mean, var = self._calibrated_statistics(channels)
+    y = (stacked - mean) * jax.lax.rsqrt(var + EPSILON)
+    if self.affine:
+      y = y * self.param("scale", nn.initializers.ones, (channels,))
+      y = y + self.param("bias", nn.initializers.zeros, (channels,))
+    return y.reshape(x.shape)
+
+  def _batch_statistics(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean and biased variance of each batch: x [n, B, C] -> two of [n, 1, C]."""
+    mean = self._average(jnp.mean(x, axis=1, keepdims=True))
+    return mean, self._average(jnp.mean(jnp.square(x - mean), axis=1, keepdims=True))
+
+  def _sums(self, channels: int) -> tuple[nn.Variable, nn.Variable, nn.Variable]:
+    """Count, sum of means and sum of variances, as the authors' weight files hold them."""
+    return (
+        self.variable("batch_stats", "count", jnp.zeros, ()),
+        self.variable("batch_stats", "mean", jnp.zeros, (channels,)),
+        self.variable("batch_stats", "var", jnp.zeros, (channels,)),
+    )
+
+  def _accumulate(self, mean: jax.Array, var: jax.Array, n: int) -> None:
+    """Adds one batch's statistics [C]; its variance unbiased by n / (n - 1)."""
+    count, mean_sum, var_sum = self._sums(mean.shape[0])
+    count.value += 1.0
+    mean_sum.value += mean
+    var_sum.value += var * (n / (n - 1))
+
+  def _calibrated_statistics(self, channels: int) -> tuple[jax.Array, jax.Array]:
+    count, mean_sum, var_sum = self._sums(channels)
+    return mean_sum.value / count.value, var_sum.value / count.value
+
+  def _average(self, x: jax.Array) -> jax.Array:
+    return x if self.axis_name is None else jax.lax.pmean(x, self.axis_name)
+
+  def _devices(self) -> int:
+    return 1 if self.axis_name is None else jax.lax.axis_size(self.axis_name)

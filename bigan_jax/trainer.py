@@ -1,0 +1,300 @@
+"""The loop: restore, step, watch, evaluate by the evaluators it was given, save."""
+
+from collections.abc import Callable, Iterable, Iterator
+import contextlib
+import signal
+import sys
+import time
+from typing import Any, NamedTuple
+
+from absl import logging
+import chex
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import tqdm
+
+from bigan_jax import config as configs
+from bigan_jax import models, parallel
+from bigan_jax.data.sources import Split
+from bigan_jax.models.layers import AXIS
+from bigan_jax.objectives import OBJECTIVES
+from bigan_jax.state import Snapshot, TrainState, initial_state, optimiser, schedule
+from bigan_jax.train_step import Calibration, Metrics, Setup
+from bigan_jax.workdir import RunFolder
+
+Evaluator = Callable[[Snapshot], Iterable[tuple[str, float]]]
+Flag = Callable[[], bool]
+
+
+class Clock(NamedTuple):
+  """Which step belongs to which epoch, and what is due when."""
+
+  steps_per_epoch: int
+  epochs: int
+  stop_epoch: int
+  evaluate_every: int
+  save_every: int
+  dispatch: int
+
+  @property
+  def last_step(self) -> int:
+    return self.stop_epoch * self.steps_per_epoch
+
+  def evaluates_at(self, step: int) -> bool:
+    """At epochs 0, 1, every so many, the end of the constant phase and the end (reference 6)."""
+    epoch, rest = divmod(step, self.steps_per_epoch)
+    chosen = (0, 1, self.epochs - self.epochs // 2, self.stop_epoch)
+    return not rest and (epoch in chosen or epoch % self.evaluate_every == 0)
+
+  def saves_at(self, step: int) -> bool:
+    epoch, rest = divmod(step, self.steps_per_epoch)
+    return not rest and (epoch % self.save_every == 0 or self.evaluates_at(step))
+
+  def steps_to_dispatch(self, step: int) -> int:
+    """How many steps to run next: up to `dispatch`, never across the end of an epoch."""
+    return min(self.dispatch, self.steps_per_epoch - step % self.steps_per_epoch)
+
+
+def clock(config: ml_collections.ConfigDict, images: int) -> Clock:
+  """The clock of a config; an epoch is ceil(images / batch) full batches (reference section 5)."""
+  steps = -(-images // config.batch_size)
+  most = min(config.steps_per_dispatch, steps)
+  # An even share of the epoch where there is one, so that only one program is compiled.
+  even = max(n for n in range(1, most + 1) if steps % n == 0)
+  return Clock(
+      steps, config.epochs, config.stop_epoch or config.epochs, config.eval.every,
+      config.save_every, even if 4 * even >= most else most,
+  )
+
+
+class Training(NamedTuple):
+  """What stays the same through the loop.
+
+  start: the state before training; blank: a calibration before its first step.
+  """
+
+  config: ml_collections.ConfigDict
+  run: RunFolder
+  evaluators: tuple[Evaluator, ...]
+  clock: Clock
+  setup: Setup
+  programs: parallel.Programs
+  start: TrainState
+  blank: Calibration
+
+
+def prepare(
+    config: ml_collections.ConfigDict, run: RunFolder, images: Split,
+    assemble: Callable[..., Any], evaluators: Iterable[Evaluator],
+) -> Training:
+  """Builds the networks and programs of a config, and puts the images on the devices.
+
+  Args:
+    assemble: (uint8 images, key) -> Batch.
+    evaluators: called with a calibrated snapshot; their numbers make a row of metrics.jsonl.
+  """
+  configs.validate_batch(config.batch_size, len(images.labels), jax.device_count())
+  objective, when = OBJECTIVES[config.objective], clock(config, len(images.labels))
+  tx = optimiser(config.optim)
+  setup = Setup(
+      models.build(config.model, AXIS), objective, tx,
+      schedule(config.optim, config.epochs, when.steps_per_epoch), config.model.latent_dim,
+      config.alternating, AXIS,
+  )
+  init_key, run_key = jax.random.split(jax.random.PRNGKey(config.seed))
+  networks = models.build(config.model)
+  start, batch_stats = initial_state(networks, config.model, objective, tx, init_key)
+  classifier = blank_classifier(config, networks, start, images.num_classes)
+  blank = Calibration(batch_stats, classifier, tx.init(classifier))
+  feed = parallel.place(images.images, images.labels, config.batch_size, assemble)
+  programs = parallel.programs(setup, feed, run_key)
+  return Training(config, run, tuple(evaluators), when, setup, programs, start, blank)
+
+
+def blank_classifier(
+    config: ml_collections.ConfigDict, networks: models.Networks, start: TrainState, classes: int
+) -> dict[str, jax.Array]:
+  """Zeros [features, classes] for the judged features; {} without labels."""
+  if not classes:
+    return {}
+  player = OBJECTIVES[config.objective].judged
+  network = getattr(networks, player)
+  x = jax.ShapeDtypeStruct((1, *config.model.encoder_shape), jnp.float32)
+  variables = {"params": start.params[player]}
+  _, activations = jax.eval_shape(lambda v, x: network.apply(v, x, train=True), variables, x)
+  return {"kernel": jnp.zeros((activations[network.feature_layer].size, classes))}
+
+
+def train(training: Training) -> None:
+  """Trains to the end of the run, or until SIGTERM or Ctrl-C; the same call continues it.
+
+  Continues where the newest checkpoint left off, bit for bit.
+
+  Raises:
+    FloatingPointError: NaN or infinity; the newest checkpoint is from before.
+  """
+  run, when = training.run, training.clock
+  restored = run.restore_state(training.start)
+  run.rewind(restored[0] if restored else -1)
+  step, state = restored or (0, training.start)
+  greet(training, step)
+  state, metrics = parallel.replicate(state), None
+  with interruption() as interrupted, progress_bar(training, step) as bar:
+    while True:
+      if when.evaluates_at(step) and not run.has_row(step) and not interrupted():
+        with tqdm.tqdm.external_write_mode():
+          evaluate(training, state, step, metrics, interrupted)
+      if when.saves_at(step) or interrupted():
+        run.save_state(step, parallel.unreplicate(state))
+      if step >= when.last_step or interrupted():
+        break
+      n = when.steps_to_dispatch(step)
+      state, metrics = training.programs.train(state, step, n)
+      check_finite(metrics, step)
+      step += n
+      bar.set_postfix(losses(metrics), refresh=False)
+      bar.update(n * training.config.batch_size)
+  if interrupted():
+    logging.warning("Interrupted: saved at step %d; the same command continues there.", step)
+
+
+def evaluate(
+    training: Training, state: TrainState, step: int, metrics: Metrics | None, interrupted: Flag
+) -> None:
+  """Calibrates, judges, and writes a row and the networks; gives up when interrupted."""
+  began = time.time()
+  epoch = step // training.clock.steps_per_epoch
+  row = {"step": step, "epoch": epoch, "rate": float(training.setup.rate(step))}
+  calibrated = calibrate(training, state, step, interrupted)
+  if calibrated is None:
+    return
+  snapshot, losses_row = calibrated
+  row |= losses_row | gradient_norms(metrics)
+  for evaluator in training.evaluators:
+    for name, value in evaluator(snapshot):
+      row[name] = value
+      if interrupted():
+        return
+  row["evaluation_seconds"] = round(time.time() - began, 1)
+  training.run.write_row(row)
+  training.run.save_networks(step, snapshot.variables, row)
+  print_row(row, header=step == 0)
+
+
+def calibrate(
+    training: Training, state: TrainState, step: int, interrupted: Flag
+) -> tuple[Snapshot, dict[str, float]] | None:
+  """The calibrated networks and the training losses over the calibration, or None."""
+  rate = training.setup.rate(jnp.asarray(step))
+  carry, parts, total = parallel.replicate(training.blank), [], training.config.calibration_steps
+  for first in range(0, total, training.clock.dispatch):
+    if interrupted():
+      return None
+    n = min(training.clock.dispatch, total - first)
+    carry, metrics = training.programs.calibrate(state.params, carry, rate, first, n)
+    parts.append(jax.tree.map(lambda m, n=n: n / total * float(m), metrics))
+  sums = jax.tree.map(lambda *part: sum(part), *parts)
+  carry = parallel.unreplicate(carry)
+  params = parallel.unreplicate(state.params)
+  variables = {
+      p: {"params": params[p], "batch_stats": carry.batch_stats[p]} for p in params
+  }
+  row = dict(sums["loss"])
+  if training.setup.objective.joint:
+    row["JD"] = row.pop("D")
+  row |= {f"D_{kind}": share for kind, share in sums.get("accuracy", {}).items()}
+  epoch = step // training.clock.steps_per_epoch
+  return Snapshot(step, epoch, variables, carry.classifier), row
+
+
+def losses(metrics: Metrics) -> dict[str, float]:
+  """{player: mean loss} of a dispatch."""
+  return {player: f"{np.mean(values):.4f}" for player, values in metrics["loss"].items()}
+
+
+def gradient_norms(metrics: Metrics | None) -> dict[str, float]:
+  """{"grad_norm_D": norm, ...} of the last step."""
+  norms = metrics["grad_norm"] if metrics else {}
+  return {
+      f"grad_norm_{player}": float(np.sqrt(sum(n[-1] ** 2 for n in jax.tree.leaves(tree))))
+      for player, tree in norms.items()
+  }
+
+
+def check_finite(metrics: Metrics, first: int) -> None:
+  """Raises FloatingPointError naming the first step and array that is NaN or infinite.
+
+  Args:
+    metrics: of consecutive steps, number `first` and on.
+  """
+  leaves = jax.tree_util.tree_leaves_with_path(metrics)
+  bad = [(int(np.argmin(np.isfinite(v))), path) for path, v in leaves if not np.isfinite(v).all()]
+  if bad:
+    step, path = min(bad, key=lambda pair: pair[0])
+    name = "/".join(str(part.key) for part in path)
+    raise FloatingPointError(
+        f"Training met NaN or infinity in {name} at step {first + step}; the newest checkpoint is "
+        "from before: lower config.optim.rate, or change config.seed, and start a new --workdir."
+    )
+
+
+@contextlib.contextmanager
+def interruption() -> Iterator[Flag]:
+  """Within: a flag that says whether SIGTERM or Ctrl-C came; a second Ctrl-C stops at once."""
+  came = []
+  def handle(number: int, frame: Any) -> None:
+    del frame
+    if came and number == signal.SIGINT:
+      raise KeyboardInterrupt
+    came.append(number)
+  old = {n: signal.signal(n, handle) for n in (signal.SIGTERM, signal.SIGINT)}
+  try:
+    yield lambda: bool(came)
+  finally:
+    for number, handler in old.items():
+      signal.signal(number, handler)
+
+
+def progress_bar(training: Training, step: int) -> tqdm.tqdm:
+  """One line with images/s, time left and losses; a line each half minute where it is a file."""
+  batch = training.config.batch_size
+  return tqdm.tqdm(
+      total=training.clock.last_step * batch, initial=step * batch, unit="img", unit_scale=True,
+      dynamic_ncols=True, mininterval=0.5 if sys.stderr.isatty() else 30,
+  )
+
+
+def greet(training: Training, step: int) -> None:
+  """Says what is about to run."""
+  sizes = {
+      player: sum(a.size for a in jax.tree.leaves(params))
+      for player, params in training.start.params.items()
+  }
+  print(
+      f"{training.config.objective} ({training.config.recipe}) on {jax.device_count()} x "
+      f"{jax.devices()[0].device_kind}: "
+      + ", ".join(f"{p} {n:,}" for p, n in sizes.items())
+      + f" parameters; {training.clock.steps_per_epoch} steps an epoch, epoch "
+      f"{step / training.clock.steps_per_epoch:g} of {training.clock.stop_epoch}; "
+      f"results in {training.run.path}"
+  )
+
+
+COLUMNS = ("epoch", "JD", "D", "G", "E", "NND", "NNC_e", "NNC_e-", "NNC_d", "CLS_e-", "CLS_d",
+           "EGr", "EGr_b", "EGg", "EGg_b")
+
+
+def print_row(row: dict[str, float], header: bool) -> None:
+  """One line of the results table on the console; all numbers are in metrics.jsonl."""
+  names = [name for name in COLUMNS if name in row]
+  if header:
+    print("  ".join(f"{name:>6}" for name in names))
+  cells = (f"{row[n]:6d}" if n == "epoch" else f"{row[n]:6.{digits(n)}f}" for n in names)
+  print("  ".join(cells), flush=True)
+
+
+def digits(name: str) -> int:
+  """Decimals: four for losses, two for percentages and distances."""
+  return 4 if name in ("JD", "D", "G", "E") else 2
