@@ -6,15 +6,17 @@ The latter is renamed into place last; what it does not name is done again by th
 
 import collections
 import concurrent.futures
+import contextlib
 import functools
 import json
 import multiprocessing
 import os
 import pathlib
+import shutil
 import signal
 import tarfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,16 +26,18 @@ from tqdm import tqdm
 from bigan_jax.data import pictures
 
 SKIPPED_FILE = "skipped.txt"
+PICTURES_PER_SHARD = 4096  # TFDS holds one shard in memory: 45 MB at an edge of 72.
 NAMED_IN_LOG = 5  # Skipped pictures that the summary names; all of them are in SKIPPED_FILE.
 
 
 class Piece(NamedTuple):
-  """Bytes of a file: one picture or, if `name` ends in .tar, a tar of pictures."""
+  """Bytes of a file: one picture, or a tar of pictures."""
 
   name: str
   path: str
   offset: int = 0
   size: int = -1  # To the end of the file.
+  is_tar: bool = False
 
 
 class Part(NamedTuple):
@@ -65,21 +69,55 @@ class Shelf(NamedTuple):
       return file.read(self.sizes[index])
 
 
-def presize(parts: Sequence[Part], work_dir: str, edge: int, upright: bool, title: str) -> Shelf:
-  """Shrinks what `work_dir` does not hold yet, in parallel, and returns all that it holds.
+def presize(parts: Sequence[Part], directory: str, edge: int, upright: bool, title: str) -> Shelf:
+  """Shrinks what the work folder does not hold yet, in parallel, and returns all that it holds.
 
   Raises:
     ValueError: a tar among the pieces is damaged.
     OSError: the work folder cannot be written to, or a worker died.
   """
-  os.makedirs(work_dir, exist_ok=True)
-  todo = [part for part in parts if not os.path.exists(_index_path(work_dir, part))]
+  os.makedirs(directory, exist_ok=True)
+  todo = [part for part in parts if not os.path.exists(_index_path(directory, part))]
   bar = tqdm(total=len(parts), initial=len(parts) - len(todo), desc=title, unit=" parts")
-  work = functools.partial(_shrink_part, work_dir=work_dir, edge=edge, upright=upright)
+  work = functools.partial(_shrink_part, directory=directory, edge=edge, upright=upright)
   with bar:
     for _ in _in_parallel(work, todo):
       bar.update()
-  return _shelve(parts, work_dir)
+  return _shelve(parts, directory)
+
+
+def work_dir(data_dir: str, name: str) -> str:
+  """Where the finished parts of a set are kept until it is prepared."""
+  return os.path.join(data_dir, "presize_work", name)
+
+
+def discard(directory: str) -> None:
+  """Removes a work folder, and the folder of all of them if it was the last."""
+  shutil.rmtree(directory, ignore_errors=True)
+  with contextlib.suppress(OSError):
+    os.rmdir(os.path.dirname(directory))
+
+
+def shards(
+    shelf: Shelf, indices: Sequence[int], labels: Sequence[object] | None
+) -> list[Callable[[], Iterator]]:
+  """One split for TFDS: per shard a function that yields (key, example), in the order of `indices`.
+
+  Shards rather than one generator, because TFDS shuffles anything over 1 GB through TensorFlow.
+
+  Args:
+    shelf: the shrunk pictures.
+    indices: of those that belong to the split.
+    labels: one for each picture of the shelf; None if unlabelled.
+  """
+
+  def examples(part: Sequence[int]) -> Iterator:
+    for i in part:
+      example = {"image": shelf.read(i)}
+      yield int(i), example if labels is None else example | {"label": labels[i]}
+
+  starts = range(0, len(indices), PICTURES_PER_SHARD)
+  return [functools.partial(examples, indices[s:s + PICTURES_PER_SHARD]) for s in starts]
 
 
 def report(shelf: Shelf, title: str, directory: os.PathLike) -> None:
@@ -87,7 +125,7 @@ def report(shelf: Shelf, title: str, directory: os.PathLike) -> None:
   reasons = collections.Counter(reason for _, reason in shelf.skipped)
   if shelf.skipped:
     lines = [f"{name}\t{reason}\n" for name, reason in shelf.skipped]
-    with open(os.path.join(directory, SKIPPED_FILE), "w", errors="backslashreplace") as file:
+    with open(os.path.join(directory, SKIPPED_FILE), "a", errors="backslashreplace") as file:
       file.writelines(lines)
     first = ", ".join(name for name, _ in shelf.skipped[:NAMED_IN_LOG])
     logging.warning(
@@ -137,9 +175,9 @@ def _follow_parent() -> None:
   threading.Thread(target=wait, daemon=True).start()
 
 
-def _shrink_part(part: Part, work_dir: str, edge: int, upright: bool) -> None:
+def _shrink_part(part: Part, directory: str, edge: int, upright: bool) -> None:
   names, sizes, skipped, converted = [], [], [], collections.Counter()
-  temporary = os.path.join(work_dir, f"{part.name}.{os.getpid()}.tmp")
+  temporary = os.path.join(directory, f"{part.name}.{os.getpid()}.tmp")
   with open(temporary, "wb") as file:
     for piece in part.pieces:
       for name, encoded in _read(piece):
@@ -150,15 +188,15 @@ def _shrink_part(part: Part, work_dir: str, edge: int, upright: bool) -> None:
         names.append(name)
         sizes.append(file.write(shrunk.jpeg))
         converted.update([shrunk.note] if shrunk.note else [])
-  os.replace(temporary, _data_path(work_dir, part))
+  os.replace(temporary, _data_path(directory, part))
   index = {"names": names, "sizes": sizes, "skipped": skipped, "converted": converted}
   pathlib.Path(temporary).write_text(json.dumps(index))
-  os.replace(temporary, _index_path(work_dir, part))
+  os.replace(temporary, _index_path(directory, part))
 
 
 def _read(piece: Piece) -> Iterator[tuple[str, bytes]]:
   """(name, file content) of every picture in a piece; empty content if it cannot be read."""
-  if piece.name.endswith(".tar"):
+  if piece.is_tar:
     yield from _read_tar(piece)
     return
   try:
@@ -191,20 +229,20 @@ def is_hidden(path: str) -> bool:
   return os.path.basename(path).startswith(".")
 
 
-def _data_path(work_dir: str, part: Part) -> str:
-  return os.path.join(work_dir, f"{part.name}.bin")
+def _data_path(directory: str, part: Part) -> str:
+  return os.path.join(directory, f"{part.name}.bin")
 
 
-def _index_path(work_dir: str, part: Part) -> str:
-  return os.path.join(work_dir, f"{part.name}.json")
+def _index_path(directory: str, part: Part) -> str:
+  return os.path.join(directory, f"{part.name}.json")
 
 
-def _shelve(parts: Sequence[Part], work_dir: str) -> Shelf:
-  indices = [json.loads(pathlib.Path(_index_path(work_dir, part)).read_text()) for part in parts]
+def _shelve(parts: Sequence[Part], directory: str) -> Shelf:
+  indices = [json.loads(pathlib.Path(_index_path(directory, part)).read_text()) for part in parts]
   counts = [len(index["names"]) for index in indices]
   sizes = [np.array(index["sizes"], np.int64) for index in indices]
   return Shelf(
-      files=[_data_path(work_dir, part) for part in parts],
+      files=[_data_path(directory, part) for part in parts],
       parts=np.repeat(np.arange(len(parts), dtype=np.int32), counts),
       names=[name for index in indices for name in index["names"]],
       offsets=np.concatenate([np.cumsum(part) - part for part in sizes]),

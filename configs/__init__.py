@@ -1,0 +1,1 @@
+"""Configs of every experiment; `--config=configs/NAME.py[:variant[,key=value]]`."""

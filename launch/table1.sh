@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The paper's Table 1: trains all six feature learners on MNIST and prints their 1-NN accuracies.
+#
+#   launch/table1.sh OUT [flags of bigan_jax.main ...]
+#   SEEDS="0 1 2" RECIPE=official launch/table1.sh runs/table1 --config.data_dir=DIR
+#
+# OUT/RECIPE/OBJECTIVE-SEED are the run folders; finished ones are not trained again, interrupted
+# ones continue. OUT/RECIPE/table1.md and .csv hold the table.
+set -euo pipefail
+out=${1:?usage: launch/table1.sh OUT [flags]}
+shift
+seeds=${SEEDS:-0}
+recipe=${RECIPE:-paper}
+config=${CONFIG:-configs/mnist.py}
+python=${PYTHON:-python}
+
+for seed in $seeds; do
+  for objective in bigan gan latent_regressor joint_latent_regressor autoencoder_l2 autoencoder_l1
+  do
+    "$python" -m bigan_jax.main --config="$config:$objective,recipe=$recipe" \
+      --workdir="$out/$recipe/$objective-$seed" --config.seed="$seed" \
+      --config.data.splits=test --config.eval.references=0 "$@"
+  done
+done
+"$python" -m bigan_jax.table1 "$out/$recipe"

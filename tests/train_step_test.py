@@ -1,0 +1,225 @@
+"""Tests of the training step: who learns from what, when; and of the calibration step."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+from bigan_jax import models, train_step
+from bigan_jax.objectives import OBJECTIVES, Batch
+from bigan_jax.state import Optimiser, Schedule, TrainState, initial_state
+from bigan_jax.train_step import Calibration, Run, Setup
+
+MODEL = ml_collections.ConfigDict({
+    "family": "mlp", "latent_dim": 3, "image_shape": (4, 4, 1), "encoder_shape": (4, 4, 1),
+    "value_range": (0.0, 1.0), "G": {"width": 8}, "E": {"width": 8}, "D": {"width": 8},
+})
+TX = Optimiser(b1=0.5, b2=0.999, weight_decay=2.5e-5, decay_shifts=False)
+RATE = Schedule(2e-4, 0.01, steps_per_epoch=100, constant_epochs=1, decay_epochs=1)
+KEY = jax.random.key(0)
+
+
+def batch(seed: int = 0) -> Batch:
+  x = jax.random.uniform(jax.random.key(seed), (6, 4, 4, 1))
+  return Batch(x, x)
+
+
+def latents(seed: int = 0) -> jax.Array:
+  return jax.random.uniform(jax.random.key(seed), (6, 3), minval=-1)
+
+
+@functools.cache
+def begin(objective: str, **options: int) -> tuple[Setup, TrainState, dict]:
+  """A setup, its initial state and its zeroed batch statistics."""
+  setup = Setup(models.build(MODEL), OBJECTIVES[objective], TX, RATE, latent_dim=3, **options)
+  init = functools.partial(initial_state, setup.networks, MODEL, setup.objective, TX)
+  return setup, *jax.jit(init)(KEY)
+
+
+def away_from_zero(params: dict) -> dict:
+  """Parameters at which every layer has a say, D's output layers included."""
+  leaves, tree = jax.tree.flatten(params)
+  rs = np.random.RandomState(1)
+  return tree.unflatten([np.float32(0.3 * rs.standard_normal(w.shape)) for w in leaves])
+
+
+def moved(new: dict, old: dict) -> set[str]:
+  """The players with any parameter changed."""
+  return {p for p in old if not all(
+      np.array_equal(a, b) for a, b in zip(jax.tree.leaves(new[p]), jax.tree.leaves(old[p])))}
+
+
+def assert_trees_close(found: chex.ArrayTree, expected: chex.ArrayTree) -> None:
+  chex.assert_trees_all_close(found, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_losses_start_at_ln_2() -> None:
+  """D is zero, so certain of nothing (reference section 2)."""
+  for name, regressed in (("bigan", False), ("gan", False), ("latent_regressor", True)):
+    setup, state, _ = begin(name)
+    losses = setup.objective.losses(Run(setup.networks, state.params), batch(), latents())
+    fooled = {p: loss for p, loss in losses.items() if not (regressed and p == "E")}
+    np.testing.assert_allclose(list(fooled.values()), np.log(2), rtol=1e-6, err_msg=name)
+
+
+def test_at_first_only_the_output_of_d_learns() -> None:
+  setup, state, _ = begin("bigan")
+  _, grads = train_step.gradients(setup, state.params, batch(), latents())
+  learning = {
+      f"{player}/{layer}" for player, layers in grads.items() for layer in layers
+      if np.any(layers[layer]["kernel"])
+  }
+  assert learning == {"D/out", "D/out_z"}
+
+
+# {loss: the networks in whose parameters it has a gradient}; each player takes its own alone.
+REACH = {
+    "bigan": {"D": "GED", "G": "GED", "E": "GED"},
+    "gan": {"D": "GD", "G": "GD"},
+    "latent_regressor": {"D": "GD", "G": "GD", "E": "GE"},
+    "joint_latent_regressor": {"D": "GD", "G": "GED", "E": "GED"},
+    "autoencoder_l2": {"G": "GE", "E": "GE"},
+    "autoencoder_l1": {"G": "GE", "E": "GE"},
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_who_learns_from_what(name: str) -> None:
+  setup, state, _ = begin(name)
+  params = away_from_zero(state.params)
+  losses_of = lambda params: setup.objective.losses(Run(setup.networks, params), batch(), latents())
+  every = jax.jit(jax.jacrev(losses_of))(params)
+  reach = {
+      loss: {p for p in by_player if any(np.any(g) for g in jax.tree.leaves(by_player[p]))}
+      for loss, by_player in every.items()
+  }
+  assert reach == {loss: set(players) for loss, players in REACH[name].items()}
+  losses, own = jax.jit(functools.partial(train_step.gradients, setup))(params, batch(), latents())
+  assert_trees_close(own, {p: every[p][p] for p in own})
+  assert_trees_close(losses, losses_of(params))
+
+
+def test_regression_shapes_the_generator_only_jointly() -> None:
+  params = away_from_zero(begin("latent_regressor")[1].params)
+  grads = {
+      name: train_step.gradients(begin(name)[0], params, batch(), latents())[1]
+      for name in ("gan", "latent_regressor", "joint_latent_regressor")
+  }
+  assert_trees_close(grads["latent_regressor"]["G"], grads["gan"]["G"])
+  quarter = jax.tree.map(lambda g: g / 4, grads["latent_regressor"]["E"])
+  assert_trees_close(grads["joint_latent_regressor"]["E"], quarter)
+  joint, apart = (grads[name]["G"]["fc1"]["kernel"] for name in (
+      "joint_latent_regressor", "latent_regressor"))
+  assert np.abs(joint - apart).max() > 1e-3
+
+
+def test_updates_are_simultaneous() -> None:
+  """Every player's new parameters follow from the old ones of all."""
+  setup, state, _ = begin("bigan")
+  state = state._replace(params=away_from_zero(state.params), step=jnp.int32(150))
+  new, metrics = jax.jit(functools.partial(train_step.train_step, setup))(state, batch(), KEY)
+  z = train_step.draw_latents(setup, jax.random.fold_in(KEY, 150), 6)
+  losses, grads = train_step.gradients(setup, state.params, batch(), z)
+  for player in "GED":
+    expected = TX.update(grads[player], state.opt_state[player], state.params[player], 2e-6)
+    assert_trees_close((new.params[player], new.opt_state[player]), expected)
+    np.testing.assert_allclose(metrics["loss"][player], losses[player], rtol=1e-5)
+  np.testing.assert_allclose(metrics["grad_norm"]["D"]["fc1"]["kernel"],
+                             np.linalg.norm(grads["D"]["fc1"]["kernel"]), rtol=1e-5)
+  assert new.step == 151
+
+
+def test_one_trace_and_fresh_latents_at_every_step() -> None:
+  setup, state, _ = begin("bigan")
+  state = state._replace(params=away_from_zero(state.params))
+  step = jax.jit(chex.assert_max_traces(functools.partial(train_step.train_step, setup), n=1))
+  losses = []
+  for _ in range(3):  # the same images and parameters: only z differs
+    new, metrics = step(state, batch(), KEY)
+    losses.append(float(metrics["loss"]["D"]))
+    state = state._replace(step=new.step)
+  assert len(set(losses)) == 3 and moved(new.params, state.params) == set("GED")
+  again, _ = step(state._replace(step=state.step - 1), batch(), KEY)
+  chex.assert_trees_all_equal(again, new)
+
+
+def test_alternating_updates() -> None:
+  setup, state, _ = begin("bigan", discriminator_steps=2)
+  step = jax.jit(chex.assert_max_traces(functools.partial(train_step.train_step, setup), n=1))
+  turns = []
+  for _ in range(6):
+    new, _ = step(state, batch(), KEY)
+    turns.append("".join(sorted(moved(new.params, state.params))))
+    assert moved(new.opt_state, state.opt_state) == set(turns[-1])
+    state = new
+  assert turns == ["D", "D", "EG", "D", "D", "EG"]
+
+
+def test_two_batches_judged_at_once_as_if_apart() -> None:
+  setup, state, _ = begin("bigan")
+  run = Run(setup.networks, away_from_zero(state.params))
+  pairs = (batch(1).x, latents(1)), (3 * batch(2).x, latents(2))
+  for together, pair in zip(run.judge(*pairs), pairs, strict=True):
+    np.testing.assert_allclose(together, run("D", *pair), rtol=1e-4, atol=1e-6)
+
+
+def calibrated(objective: str, images: Batch, key: jax.Array, times: int = 1) -> dict:
+  """Batch statistics after `times` passes over the same images and latents."""
+  setup, state, stats = begin(objective)
+  step = functools.partial(train_step.calibration_step, setup, away_from_zero(state.params), 2e-4)
+  carry = Calibration(stats, {}, {})
+  for _ in range(times):
+    carry, _ = step(carry, images, jnp.zeros(6, jnp.int32), key)
+  assert carry.classifier == {} and carry.opt_state == {}
+  return carry.batch_stats
+
+
+@pytest.mark.parametrize("name, by_images, by_latents", [
+    ("bigan", "ED", "G"), ("gan", "D", "G"), ("latent_regressor", "ED", "G"),
+    ("joint_latent_regressor", "ED", "G"), ("autoencoder_l2", "GE", "")])
+def test_what_each_network_is_calibrated_on(name: str, by_images: str, by_latents: str) -> None:
+  """E and D on real images alone, G on z; where G is only shown codes, on these (reference 6)."""
+  stats = calibrated(name, batch(0), KEY)
+  assert moved(calibrated(name, batch(1), KEY), stats) == set(by_images)
+  assert moved(calibrated(name, batch(0), jax.random.key(1)), stats) == set(by_latents)
+
+
+def test_calibration_accumulates() -> None:
+  once, thrice = (calibrated("bigan", batch(), KEY, times) for times in (1, 3))
+  assert once["G"]["fc2_bn"]["count"] == 1
+  assert_trees_close(thrice, jax.tree.map(lambda a: 3 * a, once))
+  setup, state, _ = begin("bigan")
+  E = away_from_zero(state.params)["E"]
+  _, hidden = setup.networks.E.apply({"params": E}, batch().x, train=True)
+  before_norm = np.asarray(hidden["fc1"] @ E["fc2"]["kernel"])
+  np.testing.assert_allclose(once["E"]["fc2_bn"]["mean"], before_norm.mean(axis=0), rtol=1e-5)
+  np.testing.assert_allclose(once["E"]["fc2_bn"]["var"], before_norm.var(axis=0, ddof=1), rtol=1e-5)
+
+
+def test_classifier_of_calibration() -> None:
+  """From zero, Adam's first step moves each weight by the rate, against its gradient."""
+  setup, state, stats = begin("bigan")
+  params = away_from_zero(state.params)
+  classifier = {"kernel": jnp.zeros((8, 2))}
+  labels = jnp.array([0, 1, 0, 1, 1, 1])
+  carry, _ = train_step.calibration_step(
+      setup, params, 1e-3, Calibration(stats, classifier, TX.init(classifier)), batch(), labels, KEY
+  )
+  _, hidden = setup.networks.E.apply({"params": params["E"]}, batch().x, train=True)
+  gradient = hidden["fc2"].T @ (0.5 - jax.nn.one_hot(labels, 2)) / 6
+  np.testing.assert_allclose(carry.classifier["kernel"], -1e-3 * jnp.sign(gradient), rtol=1e-3)
+
+
+def test_metrics_of_calibration() -> None:
+  setup, state, stats = begin("bigan")
+  report = lambda params: train_step.calibration_step(
+      setup, params, 1e-3, Calibration(stats, {}, {}), batch(), jnp.zeros(6, jnp.int32), KEY)[1]
+  undecided = report(state.params)
+  assert undecided["accuracy"] == {"real": 0.5, "fake": 0.5}
+  np.testing.assert_allclose(list(undecided["loss"].values()), np.log(2), rtol=1e-6)
+  accuracy = train_step.accuracies(jnp.array([1.0, -1.0, 2.0, 3.0]), jnp.array([-5.0, 0.0, 2.0, 1.0]))
+  assert accuracy == {"real": 0.75, "fake": 0.375}
