@@ -1,5 +1,6 @@
 """Configs: how their arguments are read, what they share, and every rule that they must obey."""
 
+from collections.abc import Iterable
 import difflib
 import pathlib
 from typing import Any
@@ -55,16 +56,32 @@ def _typed(key: str, value: str, default: Any) -> Any:
 
 
 def find_file(argument: str) -> str:
-  """Completes `--config=configs/X.py` where there is no such file here but the package has it."""
+  """Completes `--config=configs/X.py` where there is no such file here but the package has it.
+
+  Raises:
+    FileNotFoundError: it has none of that name either.
+  """
   flag, equals, value = argument.partition("=")
   path, colon, rest = value.partition(":")
-  if flag.lstrip("-") != "config" or pathlib.Path(path).exists():
+  if flag not in ("-config", "--config") or pathlib.Path(path).exists():
     return argument
   package = pathlib.Path(__file__).parent
-  for folder in (package / "configs", package.parent / "configs"):
-    if (folder / pathlib.Path(path).name).exists():
-      return f"{flag}{equals}{folder / pathlib.Path(path).name}{colon}{rest}"
-  return argument
+  folders = (package.parent / "configs", package / "configs")  # a checkout's, an installation's
+  shipped = {file.name: file for folder in folders for file in folder.glob("[!_]*.py")}
+  name = pathlib.Path(path).name
+  if name not in shipped:
+    raise FileNotFoundError(f"There is no config {path}: {nearest(name, tuple(sorted(shipped)))}")
+  return f"{flag}{equals}{shipped[name]}{colon}{rest}"
+
+
+def refuse_derived(overrides: Iterable[str]) -> None:
+  """Raises ValueError for a flag that would change a name but not the fields that it stands for."""
+  for name in ("objective", "recipe", "job"):
+    if name in overrides:
+      raise ValueError(
+          f"config.{name} also sets other fields: choose it after the colon, "
+          "--config=FILE.py:bigan,recipe=official, not by a flag of its own."
+      )
 
 
 def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
@@ -87,6 +104,10 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.data.name = ""
   config.data.path = ""  # folder of a set of your own
   config.data.splits = "validation"  # or "test": train on all, evaluate on the test set
+  config.data.edge = 0  # shorter side that pictures of unequal size are resized to; 0: as they are
+  config.data.flip = False  # mirror training images with probability 1/2
+  config.data.validation_share = 0.1  # of a folder without a split of its own
+  config.data.max_labels = 0  # only images of the first so many classes; 0: all
 
   config.optim = ml_collections.ConfigDict()
   config.optim.rate = 2e-4
@@ -128,6 +149,44 @@ def permutation_invariant(argument: str) -> ml_collections.ConfigDict:
   return config
 
 
+def convolutional(argument: str, edge: int, crop: int) -> ml_collections.ConfigDict:
+  """The convolutional networks of section 4.3 and appendix A.2 in either recipe.
+
+  Args:
+    argument: of the config file; also takes max_labels=K, for the first K classes alone.
+    edge: shorter side that pictures are resized to.
+    crop: side of the random crops that E sees. D and G work at 64 x 64; where E sees more,
+      BiGAN is generalised (reference section 11).
+  """
+  objective, values = parse_argument(argument, {"recipe": "paper", "max_labels": 0})
+  official = values["recipe"] == "official"
+  config = base(objective, values["recipe"])
+  config.epochs = 400 if values["max_labels"] else 100  # reference section 5
+  config.data.edge = edge
+  config.data.flip = not official  # appendix A.2; the authors' code has no flip
+  config.data.max_labels = values["max_labels"]
+  config.model = ml_collections.ConfigDict()
+  # As a feature learner, D is the AlexNet that E is elsewhere (appendix A.2).
+  config.model.family = "dcgan_alexnet_D" if objective == "gan" else "dcgan"
+  config.model.latent_dim = 200
+  config.model.image_shape = (64, 64, 3)
+  config.model.encoder_shape = (crop, crop, 3)
+  config.model.value_range = (-1.0, 1.0)
+  config.model.G = ml_collections.ConfigDict({"width": 64, "z_skip": official})
+  config.model.E = ml_collections.ConfigDict()
+  config.model.E.widths = (96, 256, 384, 384, 256)
+  config.model.E.first_bn = not official  # appendix A.2: on the output of each convolution
+  config.model.E.out_stddev = encoder_out_stddev(objective)
+  config.model.D = ml_collections.ConfigDict()
+  if objective == "gan":
+    config.model.D.widths = config.model.E.widths
+    config.model.D.first_bn = config.model.E.first_bn
+  else:
+    config.model.D.width = 64
+    config.model.D.z_output = not official  # section 4: "each linear layer thereafter"
+  return config
+
+
 def encoder_out_stddev(objective: str) -> float:
   """Initial weights of E's output layer: zero for the latent regressors (reference section 0)."""
   return 0.0 if objective.endswith("latent_regressor") else 0.02
@@ -138,7 +197,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
   at_least = {
       "batch_size": 2, "epochs": 0, "stop_epoch": 0, "alternating": 0, "steps_per_dispatch": 1,
       "calibration_steps": 1, "save_every": 1, "eval.every": 1, "eval.images": 0,
-      "eval.references": 0, "eval.samples": 1, "model.latent_dim": 1, "model.G.width": 1,
+      "eval.references": 0, "eval.samples": 100, "model.latent_dim": 1, "model.G.width": 1,
       "model.E.width": 1, "model.D.width": 1, "optim.weight_decay": 0, "seed": 0,
   }
   flat = dict(_fields(config))
@@ -151,9 +210,24 @@ def validate(config: ml_collections.ConfigDict) -> None:
   for name in ("optim.b1", "optim.b2"):
     if not 0 <= flat[name] < 1:
       raise ValueError(f"config.{name} is {flat[name]}, but must be at least 0 and below 1.")
+  if config.eval.samples % 100:
+    raise ValueError(
+        f"config.eval.samples is {config.eval.samples}, but must be a multiple of 100 (NND/100)."
+    )
   if config.stop_epoch > config.epochs:
     raise ValueError(
         f"config.stop_epoch is {config.stop_epoch}, beyond config.epochs = {config.epochs}."
+    )
+  encoder_side, side = config.model.encoder_shape[0], config.model.image_shape[0]
+  if config.data.edge and config.data.edge < encoder_side:
+    raise ValueError(
+        f"config.data.edge is {config.data.edge}, but E sees crops of {encoder_side} pixels: let "
+        "it be at least that."
+    )
+  if encoder_side != side and config.objective.endswith("latent_regressor"):
+    raise ValueError(
+        f"{config.objective} shows E the images of G, but E sees {encoder_side} pixels and G makes "
+        f"{side}: take the config in which they are equal."
     )
   if config.objective not in OBJECTIVES:
     raise ValueError(
@@ -179,6 +253,15 @@ def validate_batch(batch_size: int, images: int, devices: int) -> None:
     raise ValueError(
         f"config.batch_size is {batch_size} for {devices} devices, but batch norm needs at least "
         "2 images on each."
+    )
+
+
+def validate_shape(config: ml_collections.ConfigDict, shape: tuple[int, ...]) -> None:
+  """Raises ValueError if images of `shape` (H, W, C) are not what E sees."""
+  if tuple(config.model.encoder_shape) != tuple(shape):
+    raise ValueError(
+        f"config.model.encoder_shape is {tuple(config.model.encoder_shape)}, but the images of "
+        f"{config.data.name} are {tuple(shape)}: take the config of that data set."
     )
 
 

@@ -4,6 +4,7 @@ A file lists one network's arrays in the order of its layers (reference section 
 projection of z, then the batch norm's count, sum of means, sum of variances, gain and shift.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import chex
 import numpy as np
 
 Turn = Callable[[np.ndarray], np.ndarray]
+Size = int | str | tuple[int, str]
 
 
 class Layout(NamedTuple):
@@ -23,37 +25,70 @@ class Layout(NamedTuple):
 class Row(NamedTuple):
   """One array of a file: its place in our variables, its shape in the file, its layout.
 
-  shape: sizes in the authors' layout; a name stands for any size, the same wherever it is used.
+  shape: in the authors' layout. A name stands for any size, the same wherever it is used; a pair
+    (n, name) is n times that size.
   """
 
   collection: str
   layer: str
   leaf: str
-  shape: tuple[int | str, ...]
+  shape: tuple[Size, ...]
   layout: Layout
 
-  def __str__(self) -> str:
-    return f"{self.layer}/{self.leaf}"
+
+def rows_of_maps(side: Callable[[int], int]) -> Layout:
+  """Rows for flattened maps: theirs in the order (channel, row, column), ours channel last.
+
+  Args:
+    side: of the square maps, from the number of rows.
+  """
+  def ours(w: np.ndarray) -> np.ndarray:
+    s = side(len(w))
+    return np.moveaxis(w.reshape(-1, s, s, *w.shape[1:]), 0, 2).reshape(w.shape)
+  def theirs(w: np.ndarray) -> np.ndarray:
+    s = side(len(w))
+    return np.moveaxis(w.reshape(s, s, -1, *w.shape[1:]), 2, 0).reshape(w.shape)
+  return Layout(ours, theirs)
 
 
 SAME = Layout(np.asarray, np.asarray)
+# (out, in, k, k), and (in, out, k, k) of a transpose; they convolve, we correlate: flipped.
+KERNEL = Layout(
+    lambda w: w[:, :, ::-1, ::-1].transpose(2, 3, 1, 0),
+    lambda w: w.transpose(3, 2, 0, 1)[:, :, ::-1, ::-1],
+)
+ROWS_4X4 = rows_of_maps(lambda rows: 4)
+ROWS_256 = rows_of_maps(lambda rows: math.isqrt(rows // 256))  # of 256 channels
+UNITS_4X4 = Layout(lambda w: ROWS_4X4.ours(w.T).T, lambda w: ROWS_4X4.theirs(w.T).T)
 
 
-def linear(layer: str, inputs: int | str, units: int | str, layout: Layout = SAME) -> Row:
-  """A linear layer's weights, (in, out) in both layouts."""
+def linear(layer: str, inputs: Size, units: Size, layout: Layout = SAME) -> Row:
+  """A linear layer's weights: (in, out) in both layouts."""
   return Row("params", layer, "kernel", (inputs, units), layout)
 
 
-def norm(layer: str, channels: int | str) -> tuple[Row, ...]:
-  """A batch norm's calibration sums: count, means, unbiased variances."""
-  return (
+def conv(layer: str, channels: Size, other_channels: Size, k: int) -> Row:
+  """A convolution's kernel: (out, in / groups, k, k); or its transpose's: (in, out, k, k)."""
+  return Row("params", layer, "kernel", (channels, other_channels, k, k), KERNEL)
+
+
+def norm(
+    layer: str, channels: Size, affine: bool = False, layout: Layout = SAME
+) -> tuple[Row, ...]:
+  """A batch norm's count, sum of means and sum of unbiased variances; gain and shift."""
+  sums = (
       Row("batch_stats", layer, "count", (), SAME),
-      Row("batch_stats", layer, "mean", (channels,), SAME),
-      Row("batch_stats", layer, "var", (channels,), SAME),
+      Row("batch_stats", layer, "mean", (channels,), layout),
+      Row("batch_stats", layer, "var", (channels,), layout),
   )
+  gain_and_shift = (
+      Row("params", layer, "scale", (channels,), layout),
+      Row("params", layer, "bias", (channels,), layout),
+  )
+  return sums + gain_and_shift if affine else sums
 
 
-# Sizes: x pixels of an image, z of the latent, g, e and d the hidden layers of each network.
+# x: an image's pixels (mlp) or channels; z: latent dimensions; g, e, d: units or channels.
 MLP = {
     "G": (
         linear("fc1", "z", "g1"),
@@ -77,7 +112,48 @@ MLP = {
         linear("out", "d2", 1),
     ),
 }
-FAMILIES = {"mlp": MLP}
+DCGAN = {
+    "G": (
+        linear("fc1", "z", (16, "g1"), UNITS_4X4),
+        *norm("fc1_bn", (16, "g1"), affine=True, layout=UNITS_4X4),
+        conv("deconv2", "g1", "g2", 5),
+        linear("deconv2_z", "z", "g2"),
+        *norm("deconv2_bn", "g2", affine=True),
+        conv("deconv3", "g2", "g3", 5),
+        linear("deconv3_z", "z", "g3"),
+        *norm("deconv3_bn", "g3", affine=True),
+        conv("deconv4", "g3", "g4", 5),
+        linear("deconv4_z", "z", "g4"),
+        *norm("deconv4_bn", "g4", affine=True),
+        conv("deconv5", "g4", "x", 5),
+    ),
+    "E": (  # AlexNet, of fixed widths
+        conv("conv1", 96, "x", 11),
+        conv("conv2", 256, 48, 5),
+        *norm("conv2_bn", 256, affine=True),
+        conv("conv3", 384, 256, 3),
+        *norm("conv3_bn", 384, affine=True),
+        conv("conv4", 384, 192, 3),
+        *norm("conv4_bn", 384, affine=True),
+        conv("conv5", 256, 192, 3),
+        *norm("conv5_bn", 256, affine=True),
+        linear("out", (256, "e"), "z", ROWS_256),
+    ),
+    "D": (
+        conv("conv1", "d1", "x", 5),
+        conv("conv2", "d2", "d1", 5),
+        linear("conv2_z", "z", "d2"),
+        *norm("conv2_bn", "d2", affine=True),
+        conv("conv3", "d3", "d2", 5),
+        linear("conv3_z", "z", "d3"),
+        *norm("conv3_bn", "d3", affine=True),
+        conv("conv4", "d4", "d3", 5),
+        linear("conv4_z", "z", "d4"),
+        *norm("conv4_bn", "d4", affine=True),
+        linear("out", (16, "d4"), 1, ROWS_4X4),
+    ),
+}
+FAMILIES = {"mlp": MLP, "dcgan": DCGAN}
 
 
 def to_variables(
@@ -88,7 +164,7 @@ def to_variables(
   Args:
     arrays: {player: arrays in the order of its file}, for any of G, E and D; D's number of arrays
       tells a joint discriminator from a plain one.
-    family: "mlp".
+    family: "mlp", or "dcgan" with AlexNet as E.
 
   Returns:
     {player: {"params": ..., "batch_stats": ...}}, float32, for networks of the official recipe.
@@ -118,7 +194,7 @@ def _rows(player: str, count: int, family: str) -> tuple[Row, ...]:
   for rows in tables.values():
     if len(rows) == count:
       return rows
-  expected = " or ".join(f"{len(rows)} ({kind})" for kind, rows in tables.items())
+  expected = " or ".join(f"{len(rows)}{kind}" for kind, rows in tables.items())
   raise ValueError(
       f"{player} of family {family!r} should have {expected} arrays, found {count}: "
       "pass every array of the authors' file, in its order."
@@ -129,8 +205,8 @@ def _tables(player: str, family: str) -> dict[str, tuple[Row, ...]]:
   """The tables that a player may follow; a plain D is the joint one without projections of z."""
   rows = FAMILIES[family][player]
   if player != "D":
-    return {player: rows}
-  return {"joint": rows, "plain": tuple(row for row in rows if not row.layer.endswith("_z"))}
+    return {"": rows}
+  return {" (joint)": rows, " (plain)": tuple(row for row in rows if not row.layer.endswith("_z"))}
 
 
 def _variables(
@@ -140,18 +216,26 @@ def _variables(
   variables: dict[str, chex.ArrayTree] = {"params": {}, "batch_stats": {}}
   for index, (row, array) in enumerate(zip(rows, arrays, strict=True)):
     array = np.asarray(array, np.float32)
-    expected = tuple(sizes.get(size, size) for size in row.shape)
-    if len(expected) != array.ndim or any(
-        isinstance(e, int) and e != found for e, found in zip(expected, array.shape, strict=True)
-    ):
+    expected = _shape(row, array.shape, sizes)
+    if array.shape != expected:
       raise ValueError(
-          f"array {index} of {player} ({row}) should have shape ({', '.join(map(str, expected))}) "
-          f"after the arrays before it, found {array.shape}: "
-          "check the family, the order of the file and that the files belong together."
+          f"array {index} of {player} ({row.layer}/{row.leaf}) should have shape {expected} by the "
+          f"arrays before it, found {array.shape}: check the family, the order of the arrays, and "
+          "that the files belong together."
       )
-    sizes.update((name, n) for name, n in zip(row.shape, array.shape) if isinstance(name, str))
     variables[row.collection].setdefault(row.layer, {})[row.leaf] = row.layout.ours(array)
   return variables
+
+
+def _shape(row: Row, found: tuple[int, ...], sizes: dict[str, int]) -> tuple[Size, ...]:
+  """The shape that `row` should have; names met for the first time stand for what is found."""
+  if len(found) != len(row.shape):
+    return row.shape
+  expected = []
+  for size, n in zip(row.shape, found, strict=True):
+    factor, size = size if isinstance(size, tuple) else (1, size)
+    expected.append(factor * (sizes.setdefault(size, n // factor) if isinstance(size, str) else size))
+  return tuple(expected)
 
 
 def _arrays(player: str, variables: chex.ArrayTree, family: str) -> list[np.ndarray]:
@@ -162,13 +246,15 @@ def _arrays(player: str, variables: chex.ArrayTree, family: str) -> list[np.ndar
       for layer, leaves in layers.items()
       for leaf in leaves
   }
-  for rows in _tables(player, family).values():
+  tables = _tables(player, family).values()
+  for rows in tables:
     if places == {row[:3] for row in rows}:
       return [
           row.layout.theirs(np.asarray(variables[row.collection][row.layer][row.leaf], np.float32))
           for row in rows
       ]
-  differ = sorted("/".join(p) for p in places.symmetric_difference(row[:3] for row in rows))
+  differences = (places.symmetric_difference(row[:3] for row in rows) for rows in tables)
+  differ = sorted("/".join(place) for place in min(differences, key=len))
   raise ValueError(
       f"{player} differs from the authors' network of family {family!r} in {', '.join(differ)}: "
       "only networks of the official recipe fit their files."

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bigan_jax.data import order
+from bigan_jax.data import order, preprocess
 from bigan_jax.models.layers import AXIS
 from bigan_jax.objectives import Batch
 from bigan_jax.state import TrainState
@@ -18,31 +18,36 @@ from bigan_jax.train_step import (
     Calibration, Metrics, Setup, calibration_step, train_step,
 )
 
-replicate = flax.jax_utils.replicate
+# Under the axis name of pmap's own outputs: under another one, every program is compiled twice.
+replicate = functools.partial(flax.jax_utils.replicate, axis_name=AXIS)
 unreplicate = flax.jax_utils.unreplicate
+
+
+Assemble = Callable[[Any, jax.Array, jax.Array], Batch]
 
 
 class Feed(NamedTuple):
   """The training set in device memory, and how batches are made of it.
 
   Attributes:
-    arrays: {"images": uint8 [N, H, W, C], "labels": int32 [N]}, replicated on every device.
+    arrays: the images in whatever form `assemble` reads, replicated on every device.
+    labels: [devices, N] int32.
     size: N.
     batch_size: of all devices together.
-    assemble: (images uint8 [b, H, W, C], key) -> Batch in the native range.
+    assemble: (arrays of a device, indices [b], draws [b, DRAWS] from U[0, 1)) -> Batch.
   """
 
-  arrays: dict[str, jax.Array]
+  arrays: Any
+  labels: jax.Array
   size: int
   batch_size: int
-  assemble: Callable[[jax.Array, chex.PRNGKey], Batch]
+  assemble: Assemble
 
 
-def place(images: np.ndarray, labels: np.ndarray, batch_size: int,
-          assemble: Callable[[jax.Array, chex.PRNGKey], Batch]) -> Feed:
+def place(images: Any, labels: np.ndarray, batch_size: int, assemble: Assemble) -> Feed:
   """Puts a training set on the devices."""
-  arrays = {"images": jnp.asarray(images), "labels": jnp.asarray(labels)}
-  return Feed(replicate(arrays), len(labels), batch_size, assemble)
+  placed = replicate(jax.tree.map(jnp.asarray, (images, labels)))
+  return Feed(*placed, len(labels), batch_size, assemble)
 
 
 class Programs(NamedTuple):
@@ -65,7 +70,7 @@ def programs(setup: Setup, feed: Feed, key: chex.PRNGKey) -> Programs:
   )
   calibration_chunk = jax.pmap(
       functools.partial(_calibration_chunk, setup, feed, calibration_key), AXIS,
-      in_axes=(0, 0, 0, None, None, None, None), static_broadcasted_argnums=7, donate_argnums=1,
+      in_axes=(0, 0, 0, 0, None, None, None, None), static_broadcasted_argnums=8, donate_argnums=1,
   )
   def train(state: TrainState, step: int, n: int) -> tuple[TrainState, Metrics]:
     position = order.start_of(step, feed.batch_size, feed.size)
@@ -75,26 +80,28 @@ def programs(setup: Setup, feed: Feed, key: chex.PRNGKey) -> Programs:
       params: Any, carry: Calibration, rate: chex.Numeric, first: int, n: int
   ) -> tuple[Calibration, Metrics]:
     position = order.start_of(first, feed.batch_size, feed.size)
-    carry, metrics = calibration_chunk(params, carry, feed.arrays, rate, first, *position, n)
+    carry, metrics = calibration_chunk(
+        params, carry, feed.arrays, feed.labels, rate, first, *position, n
+    )
     return carry, jax.device_get(unreplicate(metrics))
   return Programs(train, calibrate)
 
 
 def _train_chunk(
-    setup: Setup, feed: Feed, key: chex.PRNGKey, state: TrainState, arrays: dict[str, jax.Array],
+    setup: Setup, feed: Feed, key: chex.PRNGKey, state: TrainState, arrays: Any,
     first_pass: chex.Numeric, offset: chex.Numeric, n: int,
 ) -> tuple[TrainState, Metrics]:
   """n training steps on one device."""
   order_key, crop_key, step_key = jax.random.split(key, 3)
   def body(state: TrainState, indices: jax.Array) -> tuple[TrainState, Metrics]:
-    batch, _ = _take(feed, arrays, indices, jax.random.fold_in(crop_key, state.step))
+    batch = _take(feed, arrays, indices, jax.random.fold_in(crop_key, state.step))
     return train_step(setup, state, batch, step_key)
   return jax.lax.scan(body, state, _indices(feed, order_key, first_pass, offset, n))
 
 
 def _calibration_chunk(
     setup: Setup, feed: Feed, key: chex.PRNGKey, params: Any, carry: Calibration,
-    arrays: dict[str, jax.Array], rate: chex.Numeric, first: chex.Numeric,
+    arrays: Any, labels: jax.Array, rate: chex.Numeric, first: chex.Numeric,
     first_pass: chex.Numeric, offset: chex.Numeric, n: int,
 ) -> tuple[Calibration, Metrics]:
   """n calibration steps on one device, number `first` and on."""
@@ -103,9 +110,9 @@ def _calibration_chunk(
       carry: Calibration, inputs: tuple[jax.Array, jax.Array]
   ) -> tuple[Calibration, Metrics]:
     indices, i = inputs
-    batch, labels = _take(feed, arrays, indices, jax.random.fold_in(crop_key, i))
+    batch = _take(feed, arrays, indices, jax.random.fold_in(crop_key, i))
     i_key = jax.random.fold_in(step_key, i)
-    return calibration_step(setup, params, rate, carry, batch, labels, i_key)
+    return calibration_step(setup, params, rate, carry, batch, labels[indices], i_key)
   indices = _indices(feed, order_key, first_pass, offset, n)
   carry, metrics = jax.lax.scan(body, carry, (indices, first + jnp.arange(n)))
   return carry, jax.tree.map(lambda m: jnp.mean(m, axis=0), metrics)
@@ -116,13 +123,16 @@ def _indices(
 ) -> jax.Array:
   """This device's image numbers [n, b] for n steps."""
   indices = order.window(key, first_pass, offset, n * feed.batch_size, feed.size)
-  share = feed.batch_size // jax.lax.axis_size(AXIS)
-  first = jax.lax.axis_index(AXIS) * share
-  return jax.lax.dynamic_slice_in_dim(indices.reshape(n, feed.batch_size), first, share, axis=1)
+  return _share(indices.reshape(n, feed.batch_size), axis=1)
 
 
-def _take(
-    feed: Feed, arrays: dict[str, jax.Array], indices: jax.Array, key: chex.PRNGKey
-) -> tuple[Batch, jax.Array]:
-  """The batch and the labels of `indices` [b]."""
-  return feed.assemble(arrays["images"][indices], key), arrays["labels"][indices]
+def _take(feed: Feed, arrays: Any, indices: jax.Array, key: chex.PRNGKey) -> Batch:
+  """The batch of `indices` [b]; its random crops do not depend on the number of devices."""
+  draws = jax.random.uniform(key, (feed.batch_size, preprocess.DRAWS))
+  return feed.assemble(arrays, indices, _share(draws, axis=0))
+
+
+def _share(rows: jax.Array, axis: int) -> jax.Array:
+  """This device's part of what belongs to a whole batch."""
+  count = rows.shape[axis] // jax.lax.axis_size(AXIS)
+  return jax.lax.dynamic_slice_in_dim(rows, jax.lax.axis_index(AXIS) * count, count, axis)

@@ -15,8 +15,8 @@ import ml_collections
 import numpy as np
 import tqdm
 
-from bigan_jax import config as configs
 from bigan_jax import models, parallel
+from bigan_jax.data import batches
 from bigan_jax.data.sources import Split
 from bigan_jax.models.layers import AXIS
 from bigan_jax.objectives import OBJECTIVES
@@ -87,15 +87,14 @@ class Training(NamedTuple):
 
 def prepare(
     config: ml_collections.ConfigDict, run: RunFolder, images: Split,
-    assemble: Callable[..., Any], evaluators: Iterable[Evaluator],
+    assemble: parallel.Assemble, evaluators: Iterable[Evaluator],
 ) -> Training:
   """Builds the networks and programs of a config, and puts the images on the devices.
 
   Args:
-    assemble: (uint8 images, key) -> Batch.
+    assemble: makes batches of the stored images.
     evaluators: called with a calibrated snapshot; their numbers make a row of metrics.jsonl.
   """
-  configs.validate_batch(config.batch_size, len(images.labels), jax.device_count())
   objective, when = OBJECTIVES[config.objective], clock(config, len(images.labels))
   tx = optimiser(config.optim)
   setup = Setup(
@@ -108,7 +107,7 @@ def prepare(
   start, batch_stats = initial_state(networks, config.model, objective, tx, init_key)
   classifier = blank_classifier(config, networks, start, images.num_classes)
   blank = Calibration(batch_stats, classifier, tx.init(classifier))
-  feed = parallel.place(images.images, images.labels, config.batch_size, assemble)
+  feed = parallel.place(batches.stored(images), images.labels, config.batch_size, assemble)
   programs = parallel.programs(setup, feed, run_key)
   return Training(config, run, tuple(evaluators), when, setup, programs, start, blank)
 
@@ -140,12 +139,12 @@ def train(training: Training) -> None:
   run.rewind(restored[0] if restored else -1)
   step, state = restored or (0, training.start)
   greet(training, step)
-  state, metrics = parallel.replicate(state), None
+  state = parallel.replicate(state)
   with interruption() as interrupted, progress_bar(training, step) as bar:
     while True:
       if when.evaluates_at(step) and not run.has_row(step) and not interrupted():
         with tqdm.tqdm.external_write_mode():
-          evaluate(training, state, step, metrics, interrupted)
+          evaluate(training, state, step, interrupted)
       if when.saves_at(step) or interrupted():
         run.save_state(step, parallel.unreplicate(state))
       if step >= when.last_step or interrupted():
@@ -160,9 +159,7 @@ def train(training: Training) -> None:
     logging.warning("Interrupted: saved at step %d; the same command continues there.", step)
 
 
-def evaluate(
-    training: Training, state: TrainState, step: int, metrics: Metrics | None, interrupted: Flag
-) -> None:
+def evaluate(training: Training, state: TrainState, step: int, interrupted: Flag) -> None:
   """Calibrates, judges, and writes a row and the networks; gives up when interrupted."""
   began = time.time()
   epoch = step // training.clock.steps_per_epoch
@@ -171,7 +168,7 @@ def evaluate(
   if calibrated is None:
     return
   snapshot, losses_row = calibrated
-  row |= losses_row | gradient_norms(metrics)
+  row |= losses_row | gradient_norms(parallel.unreplicate(state), training.setup.tx.b2)
   for evaluator in training.evaluators:
     for name, value in evaluator(snapshot):
       row[name] = value
@@ -180,7 +177,7 @@ def evaluate(
   row["evaluation_seconds"] = round(time.time() - began, 1)
   training.run.write_row(row)
   training.run.save_networks(step, snapshot.variables, row)
-  print_row(row, header=step == 0)
+  print_row(row)
 
 
 def calibrate(
@@ -214,13 +211,17 @@ def losses(metrics: Metrics) -> dict[str, float]:
   return {player: f"{np.mean(values):.4f}" for player, values in metrics["loss"].items()}
 
 
-def gradient_norms(metrics: Metrics | None) -> dict[str, float]:
-  """{"grad_norm_D": norm, ...} of the last step."""
-  norms = metrics["grad_norm"] if metrics else {}
-  return {
-      f"grad_norm_{player}": float(np.sqrt(sum(n[-1] ** 2 for n in jax.tree.leaves(tree))))
-      for player, tree in norms.items()
-  }
+def gradient_norms(state: TrainState, b2: float) -> dict[str, float]:
+  """{"grad_norm_D": norm, ...}: root mean squares over about the last 1 / (1 - b2) updates.
+
+  From Adam's second moments, l2 term included: part of the state, so a resumed run knows them too.
+  """
+  norms = {}
+  for player, (_, adam) in state.opt_state.items():
+    if adam.count:
+      squares = sum(np.sum(np.asarray(nu), dtype=np.float64) for nu in jax.tree.leaves(adam.nu))
+      norms[f"grad_norm_{player}"] = float(np.sqrt(squares / (1 - b2 ** int(adam.count))))
+  return norms
 
 
 def check_finite(metrics: Metrics, first: int) -> None:
@@ -286,11 +287,10 @@ COLUMNS = ("epoch", "JD", "D", "G", "E", "NND", "NNC_e", "NNC_e-", "NNC_d", "CLS
            "EGr", "EGr_b", "EGg", "EGg_b")
 
 
-def print_row(row: dict[str, float], header: bool) -> None:
-  """One line of the results table on the console; all numbers are in metrics.jsonl."""
+def print_row(row: dict[str, float]) -> None:
+  """The chief results on the console, under their names; all numbers are in metrics.jsonl."""
   names = [name for name in COLUMNS if name in row]
-  if header:
-    print("  ".join(f"{name:>6}" for name in names))
+  print("  ".join(f"{name:>6}" for name in names))
   cells = (f"{row[n]:6d}" if n == "epoch" else f"{row[n]:6.{digits(n)}f}" for n in names)
   print("  ".join(cells), flush=True)
 

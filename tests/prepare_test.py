@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from PIL import Image
 
 from bigan_jax.data import prepare, sources
 from bigan_jax.data.builders import mnist
@@ -134,3 +135,16 @@ def test_two_processes_prepare_at_once(tmp_path: pathlib.Path) -> None:
   assert [run.returncode for run in runs] == [0, 0]
   assert sums[0] == sums[1] != ""
   assert [path.name for path in (tmp_path / "digits").iterdir()] == ["1.0.0"]
+
+
+def test_what_killed_preparations_left_is_removed(tmp_path: pathlib.Path) -> None:
+  folder = tmp_path / "mine"
+  folder.mkdir()
+  for name in ("a.png", "b.png"):
+    Image.new("RGB", (9, 9)).save(folder / name)
+  arguments = "image_folder", str(tmp_path / "data_dir"), str(folder), 8
+  directory = pathlib.Path(prepare.find_or_prepare(*arguments).data_dir)
+  shutil.rmtree(directory)
+  (directory.parent / "incomplete.ABCDEF_1.0.0").mkdir()
+  assert prepare.find_or_prepare(*arguments).data_dir == str(directory)
+  assert [path.name for path in directory.parent.iterdir()] == ["1.0.0"]

@@ -1,6 +1,7 @@
 """Tests of the training step: who learns from what, when; and of the calibration step."""
 
 import functools
+from collections.abc import Callable
 
 import chex
 import jax
@@ -21,6 +22,8 @@ MODEL = ml_collections.ConfigDict({
 TX = Optimiser(b1=0.5, b2=0.999, weight_decay=2.5e-5, decay_shifts=False)
 RATE = Schedule(2e-4, 0.01, steps_per_epoch=100, constant_epochs=1, decay_epochs=1)
 KEY = jax.random.key(0)
+# These tests compile for longer than they run.
+compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def batch(seed: int = 0) -> Batch:
@@ -37,7 +40,7 @@ def begin(objective: str, **options: int) -> tuple[Setup, TrainState, dict]:
   """A setup, its initial state and its zeroed batch statistics."""
   setup = Setup(models.build(MODEL), OBJECTIVES[objective], TX, RATE, latent_dim=3, **options)
   init = functools.partial(initial_state, setup.networks, MODEL, setup.objective, TX)
-  return setup, *jax.jit(init)(KEY)
+  return setup, *compiled(init)(KEY)
 
 
 def away_from_zero(params: dict) -> dict:
@@ -54,21 +57,39 @@ def moved(new: dict, old: dict) -> set[str]:
 
 
 def assert_trees_close(found: chex.ArrayTree, expected: chex.ArrayTree) -> None:
-  chex.assert_trees_all_close(found, expected, rtol=1e-5, atol=1e-7)
+  chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_losses_start_at_ln_2() -> None:
+@functools.cache
+def gradients_of(objective: str) -> Callable[..., tuple[tuple[dict, dict], dict]]:
+  """(params, batch, z) -> train_step's own (losses, gradients), and {loss: {player: gradient}}."""
+  setup = begin(objective)[0]
+  def both(params: dict, batch: Batch, z: jax.Array) -> tuple[tuple[dict, dict], dict]:
+    losses = lambda params: setup.objective.losses(Run(setup.networks, params), batch, z)
+    return train_step.gradients(setup, params, batch, z), jax.jacrev(losses)(params)
+  return compiled(both)
+
+
+@functools.cache
+def step_of(objective: str, **options: int) -> Callable[..., tuple[TrainState, dict]]:
+  """(state, batch) -> train_step's result; fails where it is traced a second time."""
+  setup = begin(objective, **options)[0]
+  def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict]:
+    return train_step.train_step(setup, state, batch, KEY)
+  return compiled(chex.assert_max_traces(step, n=1))
+
+
+@pytest.mark.parametrize("name", ["bigan", "gan", "latent_regressor"])
+def test_losses_start_at_ln_2(name: str) -> None:
   """D is zero, so certain of nothing (reference section 2)."""
-  for name, regressed in (("bigan", False), ("gan", False), ("latent_regressor", True)):
-    setup, state, _ = begin(name)
-    losses = setup.objective.losses(Run(setup.networks, state.params), batch(), latents())
-    fooled = {p: loss for p, loss in losses.items() if not (regressed and p == "E")}
-    np.testing.assert_allclose(list(fooled.values()), np.log(2), rtol=1e-6, err_msg=name)
+  (losses, _), _ = gradients_of(name)(begin(name)[1].params, batch(), latents())
+  players = [p for p in losses if p != "E" or name == "bigan"]  # a regressor's E answers to z alone
+  for player in players:
+    np.testing.assert_allclose(losses[player], np.log(2), rtol=1e-6, err_msg=player)
 
 
 def test_at_first_only_the_output_of_d_learns() -> None:
-  setup, state, _ = begin("bigan")
-  _, grads = train_step.gradients(setup, state.params, batch(), latents())
+  (_, grads), _ = gradients_of("bigan")(begin("bigan")[1].params, batch(), latents())
   learning = {
       f"{player}/{layer}" for player, layers in grads.items() for layer in layers
       if np.any(layers[layer]["kernel"])
@@ -76,7 +97,7 @@ def test_at_first_only_the_output_of_d_learns() -> None:
   assert learning == {"D/out", "D/out_z"}
 
 
-# {loss: the networks in whose parameters it has a gradient}; each player takes its own alone.
+# {loss: the networks in whose parameters it has a gradient}; each player follows its own alone.
 REACH = {
     "bigan": {"D": "GED", "G": "GED", "E": "GED"},
     "gan": {"D": "GD", "G": "GD"},
@@ -89,70 +110,58 @@ REACH = {
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_who_learns_from_what(name: str) -> None:
-  setup, state, _ = begin(name)
-  params = away_from_zero(state.params)
-  losses_of = lambda params: setup.objective.losses(Run(setup.networks, params), batch(), latents())
-  every = jax.jit(jax.jacrev(losses_of))(params)
+  params = away_from_zero(begin(name)[1].params)
+  (_, own), every = gradients_of(name)(params, batch(), latents())
   reach = {
       loss: {p for p in by_player if any(np.any(g) for g in jax.tree.leaves(by_player[p]))}
       for loss, by_player in every.items()
   }
   assert reach == {loss: set(players) for loss, players in REACH[name].items()}
-  losses, own = jax.jit(functools.partial(train_step.gradients, setup))(params, batch(), latents())
   assert_trees_close(own, {p: every[p][p] for p in own})
-  assert_trees_close(losses, losses_of(params))
 
 
 def test_regression_shapes_the_generator_only_jointly() -> None:
   params = away_from_zero(begin("latent_regressor")[1].params)
-  grads = {
-      name: train_step.gradients(begin(name)[0], params, batch(), latents())[1]
-      for name in ("gan", "latent_regressor", "joint_latent_regressor")
-  }
-  assert_trees_close(grads["latent_regressor"]["G"], grads["gan"]["G"])
-  quarter = jax.tree.map(lambda g: g / 4, grads["latent_regressor"]["E"])
-  assert_trees_close(grads["joint_latent_regressor"]["E"], quarter)
-  joint, apart = (grads[name]["G"]["fc1"]["kernel"] for name in (
-      "joint_latent_regressor", "latent_regressor"))
-  assert np.abs(joint - apart).max() > 1e-3
+  gan, apart, joint = (
+      gradients_of(name)({p: params[p] for p in players}, batch(), latents())[0][1]
+      for name, players in (
+          ("gan", "GD"), ("latent_regressor", "GED"), ("joint_latent_regressor", "GED"))
+  )
+  assert_trees_close(apart["G"], gan["G"])
+  assert_trees_close(joint["E"], jax.tree.map(lambda g: g / 4, apart["E"]))
+  assert np.abs(joint["G"]["fc1"]["kernel"] - apart["G"]["fc1"]["kernel"]).max() > 1e-3
 
 
 def test_updates_are_simultaneous() -> None:
   """Every player's new parameters follow from the old ones of all."""
   setup, state, _ = begin("bigan")
   state = state._replace(params=away_from_zero(state.params), step=jnp.int32(150))
-  new, metrics = jax.jit(functools.partial(train_step.train_step, setup))(state, batch(), KEY)
+  new, metrics = step_of("bigan")(state, batch())
   z = train_step.draw_latents(setup, jax.random.fold_in(KEY, 150), 6)
-  losses, grads = train_step.gradients(setup, state.params, batch(), z)
+  (losses, grads), _ = gradients_of("bigan")(state.params, batch(), z)
   for player in "GED":
-    expected = TX.update(grads[player], state.opt_state[player], state.params[player], 2e-6)
+    old = state.opt_state[player], state.params[player]
+    expected = compiled(TX.update)(grads[player], *old, 2e-6)
     assert_trees_close((new.params[player], new.opt_state[player]), expected)
     np.testing.assert_allclose(metrics["loss"][player], losses[player], rtol=1e-5)
   np.testing.assert_allclose(metrics["grad_norm"]["D"]["fc1"]["kernel"],
-                             np.linalg.norm(grads["D"]["fc1"]["kernel"]), rtol=1e-5)
+                             np.linalg.norm(grads["D"]["fc1"]["kernel"]), rtol=1e-4)
   assert new.step == 151
 
 
-def test_one_trace_and_fresh_latents_at_every_step() -> None:
-  setup, state, _ = begin("bigan")
+def test_fresh_latents_at_every_step_and_the_same_at_the_same_step() -> None:
+  state = begin("bigan")[1]
   state = state._replace(params=away_from_zero(state.params))
-  step = jax.jit(chex.assert_max_traces(functools.partial(train_step.train_step, setup), n=1))
-  losses = []
-  for _ in range(3):  # the same images and parameters: only z differs
-    new, metrics = step(state, batch(), KEY)
-    losses.append(float(metrics["loss"]["D"]))
-    state = state._replace(step=new.step)
-  assert len(set(losses)) == 3 and moved(new.params, state.params) == set("GED")
-  again, _ = step(state._replace(step=state.step - 1), batch(), KEY)
-  chex.assert_trees_all_equal(again, new)
+  ends = [step_of("bigan")(state._replace(step=jnp.int32(t)), batch()) for t in (0, 1, 2, 1)]
+  losses = [float(metrics["loss"]["D"]) for _, metrics in ends]
+  assert len(set(losses)) == 3
+  chex.assert_trees_all_equal(ends[1], ends[3])
 
 
 def test_alternating_updates() -> None:
-  setup, state, _ = begin("bigan", discriminator_steps=2)
-  step = jax.jit(chex.assert_max_traces(functools.partial(train_step.train_step, setup), n=1))
-  turns = []
+  state, step, turns = begin("bigan")[1], step_of("bigan", discriminator_steps=2), []
   for _ in range(6):
-    new, _ = step(state, batch(), KEY)
+    new, _ = step(state, batch())
     turns.append("".join(sorted(moved(new.params, state.params))))
     assert moved(new.opt_state, state.opt_state) == set(turns[-1])
     state = new
@@ -167,20 +176,26 @@ def test_two_batches_judged_at_once_as_if_apart() -> None:
     np.testing.assert_allclose(together, run("D", *pair), rtol=1e-4, atol=1e-6)
 
 
+@functools.cache
+def calibration_of(objective: str) -> Callable[..., tuple[Calibration, dict]]:
+  """(params, carry, batch, labels, key) -> calibration_step's result."""
+  return compiled(lambda params, *args: train_step.calibration_step(
+      begin(objective)[0], params, 1e-3, *args))
+
+
 def calibrated(objective: str, images: Batch, key: jax.Array, times: int = 1) -> dict:
   """Batch statistics after `times` passes over the same images and latents."""
-  setup, state, stats = begin(objective)
-  step = functools.partial(train_step.calibration_step, setup, away_from_zero(state.params), 2e-4)
-  carry = Calibration(stats, {}, {})
+  _, state, stats = begin(objective)
+  params, carry = away_from_zero(state.params), Calibration(stats, {}, {})
   for _ in range(times):
-    carry, _ = step(carry, images, jnp.zeros(6, jnp.int32), key)
+    carry, _ = calibration_of(objective)(params, carry, images, jnp.zeros(6, jnp.int32), key)
   assert carry.classifier == {} and carry.opt_state == {}
   return carry.batch_stats
 
 
 @pytest.mark.parametrize("name, by_images, by_latents", [
     ("bigan", "ED", "G"), ("gan", "D", "G"), ("latent_regressor", "ED", "G"),
-    ("joint_latent_regressor", "ED", "G"), ("autoencoder_l2", "GE", "")])
+    ("autoencoder_l2", "GE", "")])
 def test_what_each_network_is_calibrated_on(name: str, by_images: str, by_latents: str) -> None:
   """E and D on real images alone, G on z; where G is only shown codes, on these (reference 6)."""
   stats = calibrated(name, batch(0), KEY)
@@ -206,19 +221,18 @@ def test_classifier_of_calibration() -> None:
   params = away_from_zero(state.params)
   classifier = {"kernel": jnp.zeros((8, 2))}
   labels = jnp.array([0, 1, 0, 1, 1, 1])
-  carry, _ = train_step.calibration_step(
-      setup, params, 1e-3, Calibration(stats, classifier, TX.init(classifier)), batch(), labels, KEY
-  )
+  carry = Calibration(stats, classifier, TX.init(classifier))
+  carry, _ = calibration_of("bigan")(params, carry, batch(), labels, KEY)
   _, hidden = setup.networks.E.apply({"params": params["E"]}, batch().x, train=True)
   gradient = hidden["fc2"].T @ (0.5 - jax.nn.one_hot(labels, 2)) / 6
   np.testing.assert_allclose(carry.classifier["kernel"], -1e-3 * jnp.sign(gradient), rtol=1e-3)
 
 
 def test_metrics_of_calibration() -> None:
-  setup, state, stats = begin("bigan")
-  report = lambda params: train_step.calibration_step(
-      setup, params, 1e-3, Calibration(stats, {}, {}), batch(), jnp.zeros(6, jnp.int32), KEY)[1]
-  undecided = report(state.params)
+  _, state, stats = begin("bigan")
+  _, undecided = calibration_of("bigan")(
+      state.params, Calibration(stats, {}, {}), batch(), jnp.zeros(6, jnp.int32), KEY
+  )
   assert undecided["accuracy"] == {"real": 0.5, "fake": 0.5}
   np.testing.assert_allclose(list(undecided["loss"].values()), np.log(2), rtol=1e-6)
   accuracy = train_step.accuracies(jnp.array([1.0, -1.0, 2.0, 3.0]), jnp.array([-5.0, 0.0, 2.0, 1.0]))

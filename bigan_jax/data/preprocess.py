@@ -1,9 +1,18 @@
-"""Pixels between 8-bit storage and the networks' native range."""
+"""From stored 8-bit pictures to the networks' native range: crop, flip, two sizes, scaling.
+
+Everything here runs on the device, inside the jitted step, but `centre_crops` and `random_crops`.
+"""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from bigan_jax.data.strips import Strips
 
 Range = tuple[float, float]
+DRAWS = 3  # uniform numbers that a training picture uses up: two offsets and the flip
 
 
 def to_native(pixels: jax.Array, value_range: Range) -> jax.Array:
@@ -16,3 +25,79 @@ def to_uint8(x: jax.Array, value_range: Range) -> jax.Array:
   """Native range -> uint8, rounded and clipped to 0..255."""
   low, high = value_range
   return jnp.clip(jnp.round((x - low) * (255 / (high - low))), 0, 255).astype(jnp.uint8)
+
+
+def shrink(pixels: jax.Array, size: int) -> jax.Array:
+  """uint8 [B, H, H, C] -> [B, size, size, C], antialiased by Lanczos and rounded to 8 bits again.
+
+  g_X of the generalised BiGAN (reference section 8: PIL's Lanczos of the encoder's own crop).
+  """
+  if pixels.shape[1] == size:
+    return pixels
+  shape = (pixels.shape[0], size, size, pixels.shape[3])
+  small = jax.image.resize(pixels.astype(jnp.float32), shape, "lanczos3", antialias=True)
+  return jnp.clip(jnp.round(small), 0, 255).astype(jnp.uint8)
+
+
+class Lines(NamedTuple):
+  """`Strips` in device memory, where 32 bits count the lines: uint8 [total, edge, 3] and [N]."""
+
+  lines: jax.Array
+  starts: jax.Array
+  lengths: jax.Array
+  landscape: jax.Array
+
+
+def lines_of(strips: Strips) -> Lines:
+  """Raises ValueError where 32 bits do not suffice."""
+  if len(strips.lines) >= 2**31:
+    raise ValueError(f"{len(strips.lines)} lines of pixels are too many to index: split the set.")
+  return Lines(strips.lines, strips.starts.astype(np.int32), strips.lengths, strips.landscape)
+
+
+def random_crop(pictures: Lines, indices: jax.Array, draws: jax.Array, size: int) -> jax.Array:
+  """Crops of `size` at uniformly random offsets over whole pictures: uint8 [b, size, size, 3].
+
+  Args:
+    indices: which pictures, [b].
+    draws: uniform in [0, 1), [b, >= 2]: the offset along and across the longer side.
+  """
+  edge = pictures.lines.shape[1]
+  along = _offset(draws[:, 0], pictures.lengths[indices] - size)
+  across = _offset(draws[:, 1], edge - size)
+  rows = (pictures.starts[indices] + along)[:, None] + jnp.arange(size)
+  stretch = lambda lines, first: jax.lax.dynamic_slice_in_dim(lines, first, size, axis=1)
+  crops = jax.vmap(stretch)(pictures.lines[rows], across)
+  landscape = pictures.landscape[indices][:, None, None, None]
+  return jnp.where(landscape, crops.swapaxes(1, 2), crops)
+
+
+def _offset(draw: jax.Array, most: jax.Array | int) -> jax.Array:
+  """uniform [0, 1) -> uniform over 0..most."""
+  return jnp.minimum((draw * (most + 1)).astype(jnp.int32), most)
+
+
+def random_flip(images: jax.Array, draw: jax.Array) -> jax.Array:
+  """Mirrors [b, H, W, C] left to right where draw [b] < 1/2 (paper, appendix A.2)."""
+  return jnp.where(draw[:, None, None, None] < 0.5, images[:, :, ::-1], images)
+
+
+def centre_crops(strips: Strips, size: int) -> np.ndarray:
+  """The middle of every picture, by the authors' rounding: uint8 [N, size, size, 3]."""
+  crops = np.empty((len(strips.lengths), size, size, 3), np.uint8)
+  for i in range(len(crops)):
+    picture = strips.picture(i)
+    y, x = ((side - size + 1) // 2 for side in picture.shape[:2])
+    crops[i] = picture[y:y + size, x:x + size]
+  return crops
+
+
+def random_crops(strips: Strips, size: int, seed: int) -> np.ndarray:
+  """One crop of every picture, anywhere in it: uint8 [N, size, size, 3]."""
+  random = np.random.RandomState(seed)
+  crops = np.empty((len(strips.lengths), size, size, 3), np.uint8)
+  for i in range(len(crops)):
+    picture = strips.picture(i)
+    y, x = (random.randint(side - size + 1) for side in picture.shape[:2])
+    crops[i] = picture[y:y + size, x:x + size]
+  return crops

@@ -1,6 +1,5 @@
 """Applies frozen networks, in test mode with calibrated statistics, block by block."""
 
-from collections.abc import Callable
 import functools
 
 import chex
@@ -10,10 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from bigan_jax import latents
-from bigan_jax.objectives import Batch
+from bigan_jax.data import batches
 
 BLOCK = 1_024  # images at a time; a multiple of 128, the batch within which EGr_b shifts
-Views = Callable[[jax.Array], Batch]  # uint8 images [b, H, W, C] -> native range
 
 
 @functools.partial(jax.jit, static_argnames=("network",))
@@ -22,25 +20,30 @@ def apply(network: nn.Module, variables: chex.ArrayTree, *inputs: jax.Array) -> 
   return network.apply(variables, *inputs)[0]
 
 
-@functools.partial(jax.jit, static_argnames=("network", "views"))
+@functools.partial(jax.jit, static_argnames=("network", "views", "sees"))
 def _describe(
-    network: nn.Module, variables: chex.ArrayTree, views: Views, images: jax.Array
+    network: nn.Module, variables: chex.ArrayTree, views: batches.Views, sees: str,
+    images: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-  x = views(images).x_encoder
+  x = getattr(views(images), sees)
   output, activations = network.apply(variables, x)
   return output, activations[network.feature_layer].reshape(x.shape[0], -1)
 
 
 def describe(
-    network: nn.Module, variables: chex.ArrayTree, views: Views, images: np.ndarray
+    network: nn.Module, variables: chex.ArrayTree, views: batches.Views, sees: str,
+    images: np.ndarray,
 ) -> tuple[jax.Array, jax.Array]:
-  """E's (or a plain D's) output and last hidden features of images uint8 [N, H, W, C].
+  """A network's output and last hidden features of images uint8 [N, H, W, C].
+
+  Args:
+    sees: the field of Batch that the network is applied to: "x_encoder" for E, "x" for a plain D.
 
   Returns:
     (output [N, d] or [N], features [N, f]): e and e- in the authors' names (reference section 7).
   """
   blocks = [
-      _describe(network, variables, views, images[i:i + BLOCK])
+      _describe(network, variables, views, sees, images[i:i + BLOCK])
       for i in range(0, len(images), BLOCK)
   ]
   outputs, features = zip(*blocks, strict=True)
@@ -49,7 +52,7 @@ def describe(
 
 @functools.partial(jax.jit, static_argnames=("G", "E", "views"))
 def reconstruct(
-    G: nn.Module, E: nn.Module, variables: dict[str, chex.ArrayTree], views: Views,
+    G: nn.Module, E: nn.Module, variables: dict[str, chex.ArrayTree], views: batches.Views,
     images: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
   """(x, G(E(x))) in the native range, of images uint8 [B, H, W, C]."""

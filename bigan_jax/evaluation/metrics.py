@@ -10,6 +10,7 @@ import ml_collections
 import numpy as np
 
 from bigan_jax import latents
+from bigan_jax.data import batches
 from bigan_jax.data.preprocess import Range, to_uint8
 from bigan_jax.data.sources import Split
 from bigan_jax.evaluation import frozen, neighbours
@@ -39,7 +40,7 @@ class Judge(NamedTuple):
   images: Split
   references: Split
   z: jax.Array
-  views: frozen.Views
+  views: batches.Views
   value_range: Range
 
   def evaluators(self) -> list[Evaluator]:
@@ -108,7 +109,8 @@ class Judge(NamedTuple):
 
     Not defined where E's images are not G's (generalised BiGAN).
     """
-    if self.views(self.images.images[:1]).x_encoder.shape != self.views(self.images.images[:1]).x.shape:
+    view = self.views(self.images.images[:1])
+    if view.x.shape != view.x_encoder.shape:
       return
     def pairs() -> Iterator[tuple[jax.Array, jax.Array]]:
       z = _fill_up(self.z)
@@ -122,8 +124,10 @@ class Judge(NamedTuple):
   def _describe(
       self, snapshot: Snapshot, player: str, split: Split
   ) -> tuple[jax.Array, jax.Array]:
-    network = getattr(self.networks, player)
-    return frozen.describe(network, snapshot.variables[player], self.views, split.images)
+    network, sees = getattr(self.networks, player), "x_encoder" if player == "E" else "x"
+    return frozen.describe(
+        network, snapshot.variables[player], self.views, sees, split.images
+    )
 
   def _reconstruct(self, snapshot: Snapshot, images: jax.Array) -> tuple[jax.Array, jax.Array]:
     G, E, _ = self.networks
@@ -158,21 +162,16 @@ def _errors(pairs: Iterable[tuple[jax.Array, jax.Array]], count: int) -> tuple[f
   return float(right[:count].mean()), float(shifted[:count].mean())
 
 
-def first_images(split: Split, count: int) -> Split:
-  """The first `count` images of a (shuffled) split; 0: all."""
-  count = count or len(split.labels)
-  return Split(split.images[:count], split.labels[:count], split.num_classes)
-
-
 def judge(
     config: ml_collections.ConfigDict, networks: Networks, objective: Objective, train: Split,
-    images: Split, views: frozen.Views,
+    images: Split,
 ) -> Judge:
   """The judge of a config's `eval` section."""
   key = jax.random.fold_in(jax.random.PRNGKey(config.seed), 1)
   return Judge(
-      networks, objective, first_images(images, config.eval.images),
-      first_images(train, config.eval.references),
-      latents.sample(key, config.eval.samples, config.model.latent_dim), views,
+      networks, objective, batches.fixed(images, config.eval.images, config, random=False),
+      batches.fixed(train, config.eval.references, config, random=True),
+      latents.sample(key, config.eval.samples, config.model.latent_dim),
+      batches.views(config),
       tuple(config.model.value_range),
   )

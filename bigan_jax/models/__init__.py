@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from bigan_jax.models import mlp
+from bigan_jax.models import alexnet, dcgan, mlp
 
 
 class Networks(NamedTuple):
@@ -21,6 +21,8 @@ class Networks(NamedTuple):
 
 FAMILIES = {
     "mlp": Networks(mlp.Generator, mlp.Encoder, mlp.Discriminator),
+    "dcgan": Networks(dcgan.Generator, alexnet.Encoder, dcgan.Discriminator),
+    "dcgan_alexnet_D": Networks(dcgan.Generator, alexnet.Encoder, alexnet.Discriminator),
 }
 
 

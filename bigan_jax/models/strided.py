@@ -70,6 +70,48 @@ transposed.defvjp(
 )
 
 
+class Convolution(nn.Module):
+  """A convolution without bias, weights N(0, 0.02) [k, k, C / groups, features] (reference 0)."""
+
+  features: int
+  k: int
+  window: Window
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """x [B, H, W, C] -> [B, H', W', features]."""
+    shape = (self.k, self.k, x.shape[-1] // self.window.groups, self.features)
+    return convolve(x, self.param("kernel", nn.initializers.normal(0.02), shape), self.window)
+
+
+class Deconvolution(nn.Module):
+  """The transpose of a convolution, for images `stride` times as large; no bias.
+
+  The kernel, weights N(0, 0.02), is [k, k, features, C]: that of the convolution which it
+  transposes. With k = 5, stride 2 and padding 2 this is a correlation, with the kernel flipped, over the
+  zero-dilated input padded by 2 before and 3 after (reference section 0).
+  """
+
+  features: int
+  k: int
+  window: Window
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """x [B, H, W, C] -> [B, stride * H, stride * W, features]."""
+    shape = (self.k, self.k, self.features, x.shape[-1])
+    kernel = self.param("kernel", nn.initializers.normal(0.02), shape)
+    size = tuple(self.window.stride * n for n in x.shape[1:3])
+    return transposed(x, kernel, self.window, size)
+
+
+def max_pool(x: jax.Array, k: int, window: Window) -> jax.Array:
+  """Maxima over k x k windows of x [B, H, W, C]; padding never wins (reference section 2)."""
+  return lax.reduce_window(
+      x, -jnp.inf, lax.max, (1, k, k, 1), (1, window.stride, window.stride, 1),
+      [(0, 0), 2 * (window.padding,), 2 * (window.padding,), (0, 0)],
+  )
+
 def _choose(
     patches: Callable[..., jax.Array], native: Callable[..., jax.Array], window: Window,
     *args: jax.Array,

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from bigan_jax.data import pictures
+from bigan_jax.data import codec
 from bigan_jax.data.builders import presize
 
 # What people call the folders of a split, in lower case.
@@ -73,22 +73,21 @@ class ImageFolder(tfds.core.ShardBasedBuilder):
         presize.Part(f"{start:08d}", tuple(pieces[start:start + PICTURES_PER_PART]))
         for start in range(0, len(pieces), PICTURES_PER_PART)
     ]
-    work_dir = presize.work_dir(self.data_dir_root, config.name)
-    shelf = presize.presize(parts, work_dir, config.edge, upright=True, title=config.path)
-    presize.report(shelf, config.path, self.data_path)
+    title = os.path.basename(config.path)
+    shelf = presize.presize(parts, self._work_dir(), config.edge, upright=True, title=title)
+    presize.report(shelf, title, self.data_path)
     by_path = {entry.path: entry for entry in entries}
     usable = [by_path[name] for name in shelf.names]
-    if len(usable) < 2:
-      raise ValueError(f"Only {len(usable)} of {len(entries)} pictures can be opened: two are needed.")
+    _check_enough(config.path, entries, usable)
     splits = draw_splits([entry.split for entry in usable], config.validation_share)
     labels = [entry.category for entry in usable] if config.classes else None
-    return {
-        split: presize.shards(shelf, indices, labels) for split, indices in splits.items()
-    }
+    return {split: presize.shards(shelf, indices, labels) for split, indices in splits.items()}
+
+  def _work_dir(self) -> str:
+    return presize.work_dir(self.data_dir_root, self.builder_config.name)
 
   def _post_download_and_prepare_hook(self) -> None:
-    work_dir = presize.work_dir(self.data_dir_root, self.builder_config.name)
-    presize.discard(work_dir)
+    presize.discard(self._work_dir())
 
 
 def config_for(path: str, edge: int, validation_share: float) -> FolderConfig:
@@ -102,8 +101,10 @@ def config_for(path: str, edge: int, validation_share: float) -> FolderConfig:
 
   Raises:
     FileNotFoundError: no such folder.
-    ValueError: fewer than two pictures in it, or a share outside 0..1.
+    ValueError: no path, fewer than two pictures in it, or a share outside 0..1.
   """
+  if not path:
+    raise ValueError("image_folder has no path: name the folder with your pictures.")
   path = os.path.realpath(os.path.expanduser(path))
   if not os.path.isdir(path):
     raise FileNotFoundError(f"{path} is not a folder: name the one with your pictures.")
@@ -111,9 +112,10 @@ def config_for(path: str, edge: int, validation_share: float) -> FolderConfig:
     raise ValueError(f"The validation share is {validation_share}: choose one between 0 and 1.")
   paths = find_pictures(path)
   if len(paths) < 2:
+    count = "a single picture" if paths else "no pictures"
     raise ValueError(
-        f"{path} holds {len(paths) or 'no'} picture{'' if len(paths) else 's'} that end in"
-        f" {', '.join(pictures.EXTENSIONS)}: at least two are needed, to train on and to evaluate."
+        f"{path} holds {count} ({', '.join(codec.EXTENSIONS)}): at least two are needed, to"
+        " train on and to evaluate."
     )
   _, classes = arrange(paths)
   name = f"{re.sub(r'[^A-Za-z0-9]+', '_', os.path.basename(path))}-{edge}"
@@ -136,7 +138,7 @@ def find_pictures(root: str) -> list[str]:
     folders[:] = [folder for folder in folders if not folder.startswith(".")]
     found.extend(
         os.path.relpath(os.path.join(directory, file), root) for file in files
-        if file.lower().endswith(pictures.EXTENSIONS) and not presize.is_hidden(file)
+        if file.lower().endswith(codec.EXTENSIONS) and not presize.is_hidden(file)
     )
   return sorted(found)
 
@@ -159,6 +161,17 @@ def _folders(path: str) -> tuple[str, str]:
   """The two topmost folders of a relative path, "" where there is none."""
   folders = path.split(os.sep)[:-1]
   return (*folders, "", "")[0], (*folders, "", "")[1]
+
+
+def _check_enough(path: str, entries: Sequence[Entry], usable: Sequence[Entry]) -> None:
+  """Raises ValueError unless every split has a picture that can be opened, and a pool two."""
+  for split in dict.fromkeys(entry.split for entry in entries):
+    wanted, opened = ([e for e in all_of if e.split == split] for all_of in (entries, usable))
+    if len(opened) < (1 if split else 2):
+      raise ValueError(
+          f"Only {len(opened)} of the {len(wanted)} {split or 'image'} files of {path} can be"
+          " opened, too few to train and to evaluate: see what is wrong with the others."
+      )
 
 
 def draw_splits(splits: Sequence[str], validation_share: float) -> dict[str, np.ndarray]:
@@ -192,7 +205,7 @@ def _warn_of_oddities(config: FolderConfig, entries: Sequence[Entry]) -> None:
 
 
 def _fingerprint(root: str, paths: Sequence[str], edge: int, validation_share: float) -> str:
-  """Twelve hexadecimal digits that change with the folder, any file in it, or how it is prepared."""
+  """Twelve hexadecimal digits that change with the folder, any file in it, or its preparation."""
   digest = hashlib.sha256(repr((root, edge, validation_share)).encode())
   for path in paths:
     stat = os.stat(os.path.join(root, path))

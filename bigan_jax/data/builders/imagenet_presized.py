@@ -1,4 +1,4 @@
-"""TFDS builder of ImageNet (ILSVRC2012) at a small size, from the tars or folders that people have."""
+"""TFDS builder of ImageNet (ILSVRC2012) at a small size, from the tars or folders people have."""
 
 import functools
 import hashlib
@@ -26,11 +26,13 @@ class ImagenetPresized(tfds.core.ShardBasedBuilder):
   """RGB pictures whose shorter side is the config's name in pixels, stored class by class.
 
   Labels are 0..999 in the order of the sorted WordNet ids, as everywhere. The validation set is in
-  the order of its file names. Of the training set take `max_labels`, not a part such as train[:10%].
+  the order of its file names. For a subset of the training set take the first labels (`max_labels`
+  of sources.load): a part such as train[:10%] holds whole classes.
   """
 
   name = "imagenet_presized"
   VERSION = tfds.core.Version("1.0.0")
+  MANUAL_DOWNLOAD_INSTRUCTIONS = f"Put {TRAIN_TAR} and {VALIDATION_TAR} there."
   BUILDER_CONFIGS = [
       tfds.core.BuilderConfig(name="72", description="For crops of 64."),
       tfds.core.BuilderConfig(name="128", description="For crops of 112."),
@@ -125,7 +127,7 @@ def find_parts(split: str, source: str) -> list[presize.Part]:
 def label_of(part: str, picture: str) -> int:
   """The label 0..999 of a picture, by the class that its part is named after or by its number."""
   if WNID.fullmatch(part):
-    return wnids().index(part)
+    return labels_by_wnid()[part]
   return validation_labels()[int(VALIDATION_NUMBER.search(picture)[1]) - 1]
 
 
@@ -136,11 +138,16 @@ def wnids() -> list[str]:
 
 
 @functools.cache
+def labels_by_wnid() -> dict[str, int]:
+  """{"n01440764": 0, ...}."""
+  return {wnid: label for label, wnid in enumerate(wnids())}
+
+
+@functools.cache
 def validation_labels() -> list[int]:
   """Labels of validation pictures 1..50,000, from the list that TFDS ships."""
   path = tfds.core.tfds_path() / "datasets/imagenet2012/validation_labels.txt"
-  position = {wnid: label for label, wnid in enumerate(wnids())}
-  return [position[wnid] for wnid in path.read_text().split()]
+  return [labels_by_wnid()[wnid] for wnid in path.read_text().split()]
 
 
 def _tar_members(path: str) -> list[presize.Piece]:
@@ -204,7 +211,7 @@ def _number(name: str) -> int:
 
 
 def _check_classes(source: str, parts: list[presize.Part]) -> None:
-  unknown = [part.name for part in parts if part.name not in wnids()]
+  unknown = [part.name for part in parts if part.name not in labels_by_wnid()]
   if unknown or not parts:
     found = f"class {unknown[0]}, which is none of its 1,000" if unknown else "no classes"
     raise ValueError(

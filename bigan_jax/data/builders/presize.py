@@ -1,4 +1,4 @@
-"""Shrinks many pictures over processes into a work folder, part by part, so that a kill loses little.
+"""Shrinks many pictures over processes into a work folder, part by part: a kill loses little.
 
 A finished part is two files: NAME.bin holds its pictures one after the other, NAME.json says which.
 The latter is renamed into place last; what it does not name is done again by the next run.
@@ -23,7 +23,7 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from bigan_jax.data import pictures
+from bigan_jax.data import codec
 
 SKIPPED_FILE = "skipped.txt"
 PICTURES_PER_SHARD = 4096  # TFDS holds one shard in memory: 45 MB at an edge of 72.
@@ -80,8 +80,11 @@ def presize(parts: Sequence[Part], directory: str, edge: int, upright: bool, tit
   todo = [part for part in parts if not os.path.exists(_index_path(directory, part))]
   bar = tqdm(total=len(parts), initial=len(parts) - len(todo), desc=title, unit=" parts")
   work = functools.partial(_shrink_part, directory=directory, edge=edge, upright=upright)
+  done = 0
   with bar:
-    for _ in _in_parallel(work, todo):
+    for count in _in_parallel(work, todo):
+      done += count
+      bar.set_postfix_str(f"{done} pictures", refresh=False)
       bar.update()
   return _shelve(parts, directory)
 
@@ -141,10 +144,9 @@ def _counts(counts: dict[str, int]) -> str:
   return ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
 
 
-def _in_parallel(work: functools.partial, parts: Sequence[Part]) -> Iterator[None]:
-  """Yields as parts are finished; one part, or one core, needs no process of its own."""
-  cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-  workers = min(cores, len(parts))
+def _in_parallel(work: functools.partial, parts: Sequence[Part]) -> Iterator[int]:
+  """Yields what `work` returns as parts are finished; one part, or one core, needs none."""
+  workers = min(cores(), len(parts))
   if workers <= 1:
     yield from map(work, parts)
     return
@@ -164,6 +166,11 @@ def _in_parallel(work: functools.partial, parts: Sequence[Part]) -> Iterator[Non
     pool.shutdown(cancel_futures=True)
 
 
+def cores() -> int:
+  """CPU cores that this process may use."""
+  return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
 def _follow_parent() -> None:
   """A worker leaves Ctrl-C to its parent, and does not outlive it even after kill -9."""
   signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -175,13 +182,14 @@ def _follow_parent() -> None:
   threading.Thread(target=wait, daemon=True).start()
 
 
-def _shrink_part(part: Part, directory: str, edge: int, upright: bool) -> None:
+def _shrink_part(part: Part, directory: str, edge: int, upright: bool) -> int:
+  """Does one part and returns how many pictures it saw."""
   names, sizes, skipped, converted = [], [], [], collections.Counter()
   temporary = os.path.join(directory, f"{part.name}.{os.getpid()}.tmp")
   with open(temporary, "wb") as file:
     for piece in part.pieces:
       for name, encoded in _read(piece):
-        shrunk = pictures.shrink(encoded, edge, upright)
+        shrunk = codec.shrink(encoded, edge, upright)
         if not shrunk.jpeg:
           skipped.append((name, shrunk.note))
           continue
@@ -192,6 +200,7 @@ def _shrink_part(part: Part, directory: str, edge: int, upright: bool) -> None:
   index = {"names": names, "sizes": sizes, "skipped": skipped, "converted": converted}
   pathlib.Path(temporary).write_text(json.dumps(index))
   os.replace(temporary, _index_path(directory, part))
+  return len(names) + len(skipped)
 
 
 def _read(piece: Piece) -> Iterator[tuple[str, bytes]]:

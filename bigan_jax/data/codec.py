@@ -1,4 +1,4 @@
-"""One picture's bytes: decode whatever people keep, shrink to a shorter edge, encode for storage."""
+"""One picture's bytes: decode whatever people keep, shrink to a shorter edge, encode to store."""
 
 import io
 import math

@@ -1,0 +1,22 @@
+"""A BiGAN on your own pictures, 64 x 64, with or without class folders.
+
+  python -m bigan_jax.main --config=configs/image_folder.py --config.data.path=DIR --workdir=RUN
+
+Folders train/ and test/ (or val/) inside DIR are taken as such; otherwise a tenth is kept for
+evaluation (--config.data.validation_share). Variants as in configs/imagenet.py. A thousand pictures
+take about 25 s an epoch on 2 cores, at full width.
+"""
+
+import ml_collections
+
+from bigan_jax.config import convolutional
+
+
+def get_config(argument: str = "") -> ml_collections.ConfigDict:
+  """The config of `configs/image_folder.py:argument`."""
+  config = convolutional(argument, edge=72, crop=64)
+  config.data.name = "image_folder"
+  config.epochs = 400
+  config.calibration_steps = 100
+  config.eval.samples = 10_000
+  return config

@@ -1,0 +1,186 @@
+"""Tests of how configs are found and read, and of every rule that they must obey."""
+
+import json
+import pathlib
+from collections.abc import Callable
+
+import ml_collections
+import pytest
+
+from bigan_jax import config as configs
+
+Tiny = Callable[..., ml_collections.ConfigDict]
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("argument, expected", [
+    ("", ("bigan", "paper")),
+    ("gan", ("gan", "paper")),
+    ("recipe=official", ("bigan", "official")),
+    ("latent_regressor,recipe=official", ("latent_regressor", "official")),
+    ("recipe=official,latent_regressor", ("latent_regressor", "official")),
+])
+def test_arguments_after_the_colon(argument: str, expected: tuple[str, str]) -> None:
+  objective, values = configs.parse_argument(argument, {"recipe": "paper"})
+  assert (objective, values["recipe"]) == expected
+  config = configs.permutation_invariant(argument)
+  assert (config.objective, config.recipe) == expected
+
+
+def test_a_value_takes_the_type_of_its_default() -> None:
+  _, values = configs.parse_argument("crop=112,scale=2", {"crop": 64, "scale": 0.5, "name": "x"})
+  assert values == {"crop": 112, "scale": 2.0, "name": "x"}
+  assert type(values["crop"]) is int and type(values["scale"]) is float
+  with pytest.raises(ValueError, match="crop=big is not of type int"):
+    configs.parse_argument("crop=big", {"crop": 64})
+
+
+@pytest.mark.parametrize("argument, sentence", [
+    ("bigann", "Unknown variant 'bigann': did you mean 'bigan'[?] choose from bigan, gan, "),
+    ("latent_regresor", "did you mean 'latent_regressor'[?]"),
+    ("xyz", "Unknown variant 'xyz': choose from bigan, "),
+    ("recipe=offical", "Unknown recipe 'offical': did you mean 'official'[?]"),
+    ("recipee=paper", "Unknown config argument 'recipee': did you mean 'recipe'[?]"),
+    ("recipe=", "Unknown recipe '': choose from paper, official"),
+])
+def test_a_wrong_argument_is_answered_with_the_nearest(argument: str, sentence: str) -> None:
+  with pytest.raises(ValueError, match=sentence):
+    configs.permutation_invariant(argument)
+
+
+OUT_OF_RANGE = [
+    ("epochs", -1, "at least 0"),
+    ("batch_size", 1, "at least 2"),
+    ("batch_size", 0, "at least 2"),
+    ("seed", -1, "at least 0"),
+    ("stop_epoch", -1, "at least 0"),
+    ("steps_per_dispatch", 0, "at least 1"),
+    ("calibration_steps", 0, "at least 1"),
+    ("save_every", 0, "at least 1"),
+    ("eval.every", 0, "at least 1"),
+    ("eval.images", -1, "at least 0"),
+    ("eval.references", -5, "at least 0"),
+    ("eval.samples", 99, "at least 100"),
+    ("eval.samples", 150, "multiple of 100"),
+    ("model.latent_dim", 0, "at least 1"),
+    ("model.latent_dim", -50, "at least 1"),
+    ("model.G.width", 0, "at least 1"),
+    ("model.E.width", 0, "at least 1"),
+    ("model.D.width", 0, "at least 1"),
+    ("optim.rate", 0.0, "above 0 and at most 1"),
+    ("optim.rate", -2e-4, "above 0 and at most 1"),
+    ("optim.rate", 1.5, "above 0 and at most 1"),
+    ("optim.rate", float("nan"), "above 0 and at most 1"),
+    ("optim.rate", float("inf"), "above 0 and at most 1"),
+    ("optim.final_factor", 0.0, "above 0 and at most 1"),
+    ("optim.weight_decay", -1e-5, "at least 0"),
+    ("optim.weight_decay", float("nan"), "at least 0"),
+    ("optim.b1", 1.0, "below 1"),
+    ("optim.b2", -0.1, "below 1"),
+    ("stop_epoch", 2, "beyond config.epochs = 1"),
+]
+
+
+@pytest.mark.parametrize("name, value, rule", OUT_OF_RANGE)
+def test_a_field_out_of_range_is_refused(tiny: Tiny, name: str, value: float, rule: str) -> None:
+  config = tiny()
+  configs.validate(config)
+  config.update_from_flattened_dict({name: value})
+  with pytest.raises(ValueError) as error:
+    configs.validate(config)
+  message = str(error.value)
+  assert message.startswith(f"config.{name} is {value}") and rule in message
+  assert message.count("\n") == 0 and message.endswith(".")
+
+
+@pytest.mark.parametrize("name, value", [
+    ("epochs", 0), ("batch_size", 2), ("seed", 0), ("stop_epoch", 1), ("eval.images", 0),
+    ("model.latent_dim", 1), ("optim.rate", 1.0), ("optim.weight_decay", 0.0), ("optim.b1", 0.0),
+    ("alternating", 3),
+])
+def test_the_edge_of_a_range_is_allowed(tiny: Tiny, name: str, value: float) -> None:
+  config = tiny()
+  config.update_from_flattened_dict({name: value})
+  configs.validate(config)
+
+
+def test_an_unknown_objective_is_refused(tiny: Tiny) -> None:
+  config = tiny()
+  config.objective = "bigam"
+  with pytest.raises(ValueError, match="config.objective is 'bigam': did you mean 'bigan'"):
+    configs.validate(config)
+
+
+def test_an_autoencoder_cannot_alternate(tiny: Tiny) -> None:
+  config = tiny("autoencoder_l2")
+  config.alternating = 1
+  with pytest.raises(ValueError, match="config.alternating needs a discriminator"):
+    configs.validate(config)
+
+
+def test_names_that_stand_for_other_fields_are_no_flags() -> None:
+  configs.refuse_derived(["epochs", "data.name"])
+  for name in ("objective", "recipe", "job"):
+    with pytest.raises(ValueError, match=f"config.{name} .* after the colon"):
+      configs.refuse_derived(["epochs", name])
+
+
+def test_the_batch_must_fit_devices_and_set() -> None:
+  configs.validate_batch(128, 128, 4)
+  for arguments, sentence in (
+      ((130, 500, 4), "config.batch_size is 130, .* 4 devices: take a multiple of 4"),
+      ((128, 127, 1), "config.batch_size is 128, .* only 127 images"),
+      ((4, 500, 4), "config.batch_size is 4 for 4 devices, .* at least 2 images on each"),
+  ):
+    with pytest.raises(ValueError, match=sentence):
+      configs.validate_batch(*arguments)
+
+
+def test_images_of_another_set_are_refused(tiny: Tiny) -> None:
+  configs.validate_shape(tiny(), (8, 8, 1))
+  with pytest.raises(ValueError, match=r"\(8, 8, 1\), but the images of digits are \(28, 28, 1\)"):
+    configs.validate_shape(tiny(), (28, 28, 1))
+
+
+def test_a_config_is_found_in_a_checkout_from_anywhere(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.chdir(ROOT)
+  assert configs.find_file("--config=configs/mnist.py:gan") == "--config=configs/mnist.py:gan"
+  monkeypatch.chdir(tmp_path)
+  found = f"--config={ROOT}/configs/mnist.py:gan,recipe=official"
+  assert configs.find_file("--config=configs/mnist.py:gan,recipe=official") == found
+  assert configs.find_file("--config=mnist.py") == f"--config={ROOT}/configs/mnist.py"
+  (tmp_path / "mnist.py").write_text("# my own")
+  assert configs.find_file("--config=mnist.py") == "--config=mnist.py"
+
+
+def test_a_config_is_found_in_an_installed_package(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  package = tmp_path / "site-packages" / "bigan_jax"
+  for folder in (package / "configs", package.parent / "configs"):  # The latter is somebody's.
+    folder.mkdir(parents=True)
+    (folder / "mnist.py").touch()
+  monkeypatch.setattr(configs, "__file__", str(package / "config.py"))
+  monkeypatch.chdir(tmp_path)
+  assert configs.find_file("--config=configs/mnist.py") == f"--config={package}/configs/mnist.py"
+
+
+def test_a_config_that_nobody_has_is_answered_with_the_nearest() -> None:
+  sentence = r"no config configs/digts.py: did you mean 'digits.py'\? choose from .*mnist.py"
+  with pytest.raises(FileNotFoundError, match=sentence):
+    configs.find_file("--config=configs/digts.py:gan")
+
+
+@pytest.mark.parametrize("flag", [
+    "--workdir=configs/nope.py", "--config.epochs=3", "--config", "configs/nope.py", "--help",
+])
+def test_other_arguments_are_left_alone(flag: str) -> None:
+  assert configs.find_file(flag) == flag
+
+
+def test_what_all_share_are_plain_values() -> None:
+  config = configs.base("gan", "official")
+  assert json.loads(json.dumps(config.to_dict())) == config.to_dict()
+  assert (config.objective, config.recipe, config.job) == ("gan", "official", "train")

@@ -1,0 +1,84 @@
+"""What the tests of whole runs share: a home of their own, and a config that takes seconds."""
+
+import pathlib
+import site
+from collections.abc import Callable, Iterator
+
+import chex
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+from bigan_jax import models
+from bigan_jax.data import prepare
+from bigan_jax.objectives import OBJECTIVES
+from configs import digits
+
+TINY = {
+    "batch_size": 250,  # 5 steps an epoch
+    "epochs": 1,
+    "calibration_steps": 3,
+    "eval.images": 100,
+    "eval.references": 200,
+    "eval.samples": 100,
+    "model.latent_dim": 5,
+    "model.G.width": 16,
+    "model.E.width": 16,
+    "model.D.width": 16,
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
+  """Digits, prepared once, and XLA's compilations lie here; nobody's own data sets are touched."""
+  path = tmp_path_factory.mktemp("home")
+  cache = {
+      "jax_compilation_cache_dir": str(path / "compiled"),
+      "jax_persistent_cache_min_compile_time_secs": 0,
+      "jax_persistent_cache_min_entry_size_bytes": -1,
+  }
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv("PYTHONUSERBASE", site.getuserbase())  # Packages may lie in the real home.
+    patch.setenv("HOME", str(path))
+    patch.setenv("TFDS_DATA_DIR", str(path / "data"))
+    for name, value in cache.items():  # For this process, and for those that tests start.
+      jax.config.update(name, value)
+      patch.setenv(name.upper(), str(value))
+    prepare.find_or_prepare("digits")
+    yield path
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Callable[..., ml_collections.ConfigDict]:
+  """`tiny("gan")` is configs/digits.py:gan, small enough to be trained and judged in seconds."""
+  def config(argument: str = "") -> ml_collections.ConfigDict:
+    config = digits.get_config(argument)
+    config.update_from_flattened_dict(TINY)
+    return config
+  return config
+
+
+@pytest.fixture(scope="session")
+def tiny_flags() -> list[str]:
+  """The same for the command line, beside --config=configs/digits.py."""
+  return [f"--config.{name}={value}" for name, value in TINY.items()]
+
+
+@pytest.fixture(scope="session")
+def made_up() -> Callable[..., tuple[models.Networks, dict[str, chex.ArrayTree]]]:
+  """`made_up(config)` are a config's networks, with weights and statistics that do something."""
+  def networks(config: ml_collections.ConfigDict) -> tuple:
+    rs, objective = np.random.RandomState(0), OBJECTIVES[config.objective]
+    def draw(path: tuple, array: jax.Array) -> jax.Array:
+      if path[-1].key == "count":
+        return jnp.full((), 3.0)
+      low, high = {"mean": (-3, 3), "var": (1, 6)}.get(path[-1].key, (-0.5, 0.5))
+      return jnp.asarray(rs.uniform(low, high, array.shape), jnp.float32)
+    networks = models.build(config.model)
+    variables = jax.eval_shape(lambda: models.initialise(
+        networks, config.model, objective.players, objective.joint, jax.random.PRNGKey(0)
+    ))
+    return networks, jax.tree_util.tree_map_with_path(draw, variables)
+  return networks
