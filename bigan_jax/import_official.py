@@ -88,7 +88,7 @@ def norm(
   return sums + gain_and_shift if affine else sums
 
 
-# x: an image's pixels (mlp) or channels; z: latent dimensions; g, e, d: units or channels.
+# Sizes. x: pixels of an image (mlp) or its channels; z: dimensions; g, e, d: units or channels.
 MLP = {
     "G": (
         linear("fc1", "z", "g1"),
@@ -233,8 +233,10 @@ def _shape(row: Row, found: tuple[int, ...], sizes: dict[str, int]) -> tuple[Siz
     return row.shape
   expected = []
   for size, n in zip(row.shape, found, strict=True):
-    factor, size = size if isinstance(size, tuple) else (1, size)
-    expected.append(factor * (sizes.setdefault(size, n // factor) if isinstance(size, str) else size))
+    factor, unit = size if isinstance(size, tuple) else (1, size)
+    if isinstance(unit, str):
+      unit = sizes.setdefault(unit, n // factor)
+    expected.append(factor * unit)
   return tuple(expected)
 
 

@@ -70,7 +70,9 @@ CASES = {
     "imagenet_bigan": Case(
         "bigan", IMAGENET, weights=(1e-6, 2e-4, 2e-4), losses=5e-3, samples=1e-3
     ),
-    "imagenet_highres_bigan": Case("bigan", {**IMAGENET, "encoder_shape": (112, 112, 3)}, updates=0),
+    "imagenet_highres_bigan": Case(
+        "bigan", {**IMAGENET, "encoder_shape": (112, 112, 3)}, updates=0
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""Tests of the mapping to the authors' arrays; golden_test shows that it computes what theirs do."""
+"""Tests of the mapping to the authors' arrays; that the results agree, golden_test shows."""
 
 import jax
 import ml_collections
@@ -50,12 +50,12 @@ def test_layouts_entry_by_entry() -> None:
   kernel = lambda player, layer: ours[player]["params"][layer]["kernel"]
   assert theirs["D"][1][3, 1, 0, 2] == kernel("D", "conv2")[4, 2, 1, 3]  # (out, in, row, column)
   assert theirs["G"][6][9, 5, 0, 2] == kernel("G", "deconv2")[4, 2, 5, 9]  # (in, out, row, column)
-  unit, moved = np.ravel_multi_index((7, 2, 1), (16, 4, 4)), np.ravel_multi_index((2, 1, 7), (4, 4, 16))
+  index = np.ravel_multi_index
+  unit, moved = index((7, 2, 1), (16, 4, 4)), index((2, 1, 7), (4, 4, 16))
   assert theirs["G"][0][2, unit] == kernel("G", "fc1")[2, moved]
   assert theirs["G"][4][unit] == ours["G"]["params"]["fc1_bn"]["scale"][moved]
   assert theirs["D"][22][unit, 0] == kernel("D", "out")[moved, 0]
-  unit = np.ravel_multi_index((200, 6, 1), (256, 7, 7))
-  moved = np.ravel_multi_index((6, 1, 200), (7, 7, 256))
+  unit, moved = index((200, 6, 1), (256, 7, 7)), index((6, 1, 200), (7, 7, 256))
   assert theirs["E"][25][unit, 2] == kernel("E", "out")[moved, 2]
 
 

@@ -24,7 +24,7 @@ def test_code_is_the_rescaled_sigmoid() -> None:
 
 
 def test_reconstruction_error_by_hand() -> None:
-  logits = jnp.array([[np.log(3.0), 0.0], [-np.log(3.0), np.log(3.0)]])  # sigmoid 3/4, 1/2; 1/4, 3/4
+  logits = jnp.array([[np.log(3), 0], [-np.log(3), np.log(3)]])  # sigmoids 3/4, 1/2; 1/4, 3/4
   z = jnp.array([[1.0, 0.3], [0.0, -1.0]])
   by_hand = [-np.log(3 / 4), np.log(2.0), -(np.log(1 / 4) + np.log(3 / 4)) / 2, -np.log(1 / 4)]
   np.testing.assert_allclose(

@@ -1,4 +1,4 @@
-"""Tests of the schedule, the optimiser against a plain Adam and optax's own, and the first state."""
+"""Tests of the schedule, the optimiser (against a plain Adam and optax's) and the first state."""
 
 import jax
 import jax.numpy as jnp

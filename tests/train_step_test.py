@@ -235,5 +235,5 @@ def test_metrics_of_calibration() -> None:
   )
   assert undecided["accuracy"] == {"real": 0.5, "fake": 0.5}
   np.testing.assert_allclose(list(undecided["loss"].values()), np.log(2), rtol=1e-6)
-  accuracy = train_step.accuracies(jnp.array([1.0, -1.0, 2.0, 3.0]), jnp.array([-5.0, 0.0, 2.0, 1.0]))
-  assert accuracy == {"real": 0.75, "fake": 0.375}
+  real, fake = jnp.array([1.0, -1.0, 2.0, 3.0]), jnp.array([-5.0, 0.0, 2.0, 1.0])
+  assert train_step.accuracies(real, fake) == {"real": 0.75, "fake": 0.375}

@@ -12,6 +12,7 @@ import numpy as np
 from bigan_jax.data.strips import Strips
 
 Range = tuple[float, float]
+CHANNELS = 3
 DRAWS = 3  # uniform numbers that a training picture uses up: two offsets and the flip
 
 
@@ -34,13 +35,16 @@ def shrink(pixels: jax.Array, size: int) -> jax.Array:
   """
   if pixels.shape[1] == size:
     return pixels
-  shape = (pixels.shape[0], size, size, pixels.shape[3])
-  small = jax.image.resize(pixels.astype(jnp.float32), shape, "lanczos3", antialias=True)
-  return jnp.clip(jnp.round(small), 0, 255).astype(jnp.uint8)
+  count, height, _, channels = pixels.shape
+  small = pixels.astype(jnp.float32)
+  for shape in ((count, height, size, channels), (count, size, size, channels)):
+    small = jax.image.resize(small, shape, "lanczos3", antialias=True)
+    small = jnp.clip(jnp.round(small), 0, 255)  # after each pass, as PIL does
+  return small.astype(jnp.uint8)
 
 
 class Lines(NamedTuple):
-  """`Strips` in device memory, where 32 bits count the lines: uint8 [total, edge, 3] and [N]."""
+  """`Strips` in device memory, where 32 bits count the lines: uint8 [total, edge * 3] and [N]."""
 
   lines: jax.Array
   starts: jax.Array
@@ -52,7 +56,8 @@ def lines_of(strips: Strips) -> Lines:
   """Raises ValueError where 32 bits do not suffice."""
   if len(strips.lines) >= 2**31:
     raise ValueError(f"{len(strips.lines)} lines of pixels are too many to index: split the set.")
-  return Lines(strips.lines, strips.starts.astype(np.int32), strips.lengths, strips.landscape)
+  lines = strips.lines.reshape(len(strips.lines), -1)
+  return Lines(lines, strips.starts.astype(np.int32), strips.lengths, strips.landscape)
 
 
 def random_crop(pictures: Lines, indices: jax.Array, draws: jax.Array, size: int) -> jax.Array:
@@ -62,12 +67,14 @@ def random_crop(pictures: Lines, indices: jax.Array, draws: jax.Array, size: int
     indices: which pictures, [b].
     draws: uniform in [0, 1), [b, >= 2]: the offset along and across the longer side.
   """
-  edge = pictures.lines.shape[1]
+  edge = pictures.lines.shape[1] // CHANNELS
   along = _offset(draws[:, 0], pictures.lengths[indices] - size)
   across = _offset(draws[:, 1], edge - size)
-  rows = (pictures.starts[indices] + along)[:, None] + jnp.arange(size)
-  stretch = lambda lines, first: jax.lax.dynamic_slice_in_dim(lines, first, size, axis=1)
-  crops = jax.vmap(stretch)(pictures.lines[rows], across)
+  def cut(line: jax.Array, first: jax.Array) -> jax.Array:
+    shape = (size, size * CHANNELS)
+    return jax.lax.dynamic_slice(pictures.lines, (line, first * CHANNELS), shape)
+  crops = jax.vmap(cut)(pictures.starts[indices] + along, across)
+  crops = crops.reshape(-1, size, size, CHANNELS)
   landscape = pictures.landscape[indices][:, None, None, None]
   return jnp.where(landscape, crops.swapaxes(1, 2), crops)
 

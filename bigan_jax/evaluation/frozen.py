@@ -1,5 +1,6 @@
 """Applies frozen networks, in test mode with calibrated statistics, block by block."""
 
+from collections.abc import Iterator
 import functools
 
 import chex
@@ -33,21 +34,17 @@ def _describe(
 def describe(
     network: nn.Module, variables: chex.ArrayTree, views: batches.Views, sees: str,
     images: np.ndarray,
-) -> tuple[jax.Array, jax.Array]:
-  """A network's output and last hidden features of images uint8 [N, H, W, C].
+) -> Iterator[tuple[jax.Array, jax.Array]]:
+  """A network's output and last hidden features of images uint8 [N, H, W, C], block by block.
 
   Args:
     sees: the field of Batch that the network is applied to: "x_encoder" for E, "x" for a plain D.
 
-  Returns:
-    (output [N, d] or [N], features [N, f]): e and e- in the authors' names (reference section 7).
+  Yields:
+    (output [B, d] or [B], features [B, f]): e and e- in the authors' names (reference section 7).
   """
-  blocks = [
-      _describe(network, variables, views, sees, images[i:i + BLOCK])
-      for i in range(0, len(images), BLOCK)
-  ]
-  outputs, features = zip(*blocks, strict=True)
-  return jnp.concatenate(outputs), jnp.concatenate(features)
+  for i in range(0, len(images), BLOCK):
+    yield _describe(network, variables, views, sees, images[i:i + BLOCK])
 
 
 @functools.partial(jax.jit, static_argnames=("G", "E", "views"))

@@ -56,28 +56,22 @@ class Judge(NamedTuple):
 
     U(-1, 1) has a standard deviation of 0.577; a dimension near 0 carries nothing.
     """
-    e, features = self._describe(snapshot, "E", self.images)
+    e, features = self._describe(snapshot, "E")
     spread = np.std(np.asarray(latents.code(e)), axis=0)
     yield "code_std_mean", float(spread.mean())
     yield "code_std_min", float(spread.min())
-    if not self.images.num_classes:
-      return
-    reference_e, reference_features = self._describe(snapshot, "E", self.references)
-    labels = self.images.labels, self.references.labels
-    yield "NNC_e", neighbours.accuracy(e, labels[0], reference_e, labels[1])
-    yield "NNC_e-", neighbours.accuracy(features, labels[0], reference_features, labels[1])
-    if self.objective.judged == "E":
-      yield "CLS_e-", self._classified(snapshot, features)
+    if self.images.num_classes:
+      accuracies = self._nearest_accuracies(snapshot, "E", (e, features))
+      yield from zip(("NNC_e", "NNC_e-"), accuracies, strict=True)
+      if self.objective.judged == "E":
+        yield "CLS_e-", self._classified(snapshot, features)
 
   def discriminator(self, snapshot: Snapshot) -> Results:
     """NNC_d, and CLS_d where D is the feature learner: a plain D's features, in percent."""
     if not self.images.num_classes:
       return
-    _, features = self._describe(snapshot, "D", self.images)
-    _, references = self._describe(snapshot, "D", self.references)
-    yield "NNC_d", neighbours.accuracy(
-        features, self.images.labels, references, self.references.labels
-    )
+    _, features = self._describe(snapshot, "D")
+    yield "NNC_d", self._nearest_accuracies(snapshot, "D", (None, features))[1]
     if self.objective.judged == "D":
       yield "CLS_d", self._classified(snapshot, features)
 
@@ -121,13 +115,34 @@ class Judge(NamedTuple):
     yield "EGg", right
     yield "EGg_b", shifted
 
-  def _describe(
+  def _blocks(
       self, snapshot: Snapshot, player: str, split: Split
-  ) -> tuple[jax.Array, jax.Array]:
+  ) -> Iterator[tuple[jax.Array, jax.Array]]:
     network, sees = getattr(self.networks, player), "x_encoder" if player == "E" else "x"
-    return frozen.describe(
-        network, snapshot.variables[player], self.views, sees, split.images
-    )
+    variables = snapshot.variables[player]
+    return frozen.describe(network, variables, self.views, sees, split.images)
+
+  def _describe(self, snapshot: Snapshot, player: str) -> tuple[jax.Array, jax.Array]:
+    """(output, features) of the judged images."""
+    outputs, features = zip(*self._blocks(snapshot, player, self.images), strict=True)
+    return jnp.concatenate(outputs), jnp.concatenate(features)
+
+  def _nearest_accuracies(
+      self, snapshot: Snapshot, player: str, queries: tuple[jax.Array | None, jax.Array]
+  ) -> list[float | None]:
+    """1-NN accuracies in percent by the network's output and by its features.
+
+    Args:
+      queries: (outputs, features) of the judged images; None is passed over.
+    """
+    best = [None if q is None else neighbours.nobody(len(q)) for q in queries]
+    first = 0
+    for block in self._blocks(snapshot, player, self.references):
+      best = [b and neighbours.update(b, *pair, first) for b, *pair in zip(best, queries, block)]
+      first += len(block[1])
+    labels = self.references.labels
+    right = [b and np.mean(labels[np.asarray(b.index)] == self.images.labels) for b in best]
+    return [None if share is None else float(share) * 100 for share in right]
 
   def _reconstruct(self, snapshot: Snapshot, images: jax.Array) -> tuple[jax.Array, jax.Array]:
     G, E, _ = self.networks

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 BLOCK = 2_000  # reference rows a product: 80 MB of scores for 10,000 queries
 
@@ -47,15 +46,7 @@ def distances(best: Nearest, queries: jax.Array) -> jax.Array:
 
 def nearest(queries: jax.Array, references: jax.Array) -> Nearest:
   """The nearest of references [N, d] to each of queries [Q, d]; of equals, the first."""
-  best = nobody(queries.shape[0])
-  for first in range(0, references.shape[0], BLOCK):
+  best = nobody(len(queries))
+  for first in range(0, len(references), BLOCK):
     best = update(best, queries, references[first:first + BLOCK], first)
   return best
-
-
-def accuracy(
-    queries: jax.Array, query_labels: np.ndarray, references: jax.Array, labels: np.ndarray
-) -> float:
-  """1-nearest-neighbour accuracy in percent (reference section 7)."""
-  index = np.asarray(nearest(queries, references).index)
-  return float(np.mean(labels[index] == query_labels) * 100)

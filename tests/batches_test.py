@@ -1,0 +1,111 @@
+"""Crops on the device against plain slicing, the two sizes, and what evaluations are given."""
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from PIL import Image
+import pytest
+
+from bigan_jax.data import batches, preprocess
+from bigan_jax.data.sources import Split
+from bigan_jax.data.strips import Strips
+
+EDGE = 20
+SIZES = ((20, 33), (41, 20), (20, 20), (20, 90))  # height, width
+
+
+def pictures() -> list[np.ndarray]:
+  random = np.random.RandomState(0)
+  return [random.randint(0, 256, (*size, 3)).astype(np.uint8) for size in SIZES]
+
+
+def strips() -> Strips:
+  cut = [p.swapaxes(0, 1) if p.shape[1] > p.shape[0] else p for p in pictures()]
+  lengths = np.array([len(lines) for lines in cut], np.int32)
+  starts = np.cumsum(lengths, dtype=np.int64) - lengths
+  landscape = np.array([p.shape[1] > p.shape[0] for p in pictures()])
+  return Strips(np.concatenate(cut), starts, lengths, landscape)
+
+
+def config(crop: int, size: int, flip: bool) -> ml_collections.ConfigDict:
+  return ml_collections.ConfigDict({
+      "model": {"image_shape": (size, size, 3), "encoder_shape": (crop, crop, 3),
+                "value_range": (-1.0, 1.0)},
+      "data": {"edge": EDGE, "flip": flip, "name": "image_folder"},
+  })
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.3, 0.999999])
+def test_a_crop_is_the_slice_at_its_draws(draw: float) -> None:
+  lines = preprocess.lines_of(strips())
+  crops = preprocess.random_crop(lines, jnp.arange(4), jnp.full((4, 3), draw), 16)
+  for crop, picture in zip(crops, pictures(), strict=True):
+    offsets = [min(int(draw * (side - 16 + 1)), side - 16) for side in picture.shape[:2]]
+    y, x = offsets
+    np.testing.assert_array_equal(crop, picture[y:y + 16, x:x + 16])
+
+
+def test_crops_are_uniform_over_the_true_width() -> None:
+  lines = preprocess.lines_of(strips())
+  count = 20_000
+  draws = jax.random.uniform(jax.random.PRNGKey(0), (count, 3))
+  crops = preprocess.random_crop(lines, jnp.full(count, 1), draws, 16)  # 41 x 20: 26 x 5 places
+  picture = pictures()[1]
+  firsts = {tuple(picture[y, x]): (y, x) for y in range(26) for x in range(5)}
+  places = np.zeros((26, 5))
+  for pixel in np.asarray(crops[:, 0, 0]):
+    places[firsts[tuple(pixel)]] += 1
+  expected = count / places.size
+  assert np.sum((places - expected) ** 2 / expected) < 185  # chi-squared of 129, p = 0.001
+
+
+def test_flip_mirrors_below_one_half() -> None:
+  images = jnp.asarray(pictures()[2])[None].repeat(2, 0)
+  kept, mirrored = preprocess.random_flip(images, jnp.array([0.5, 0.49]))
+  np.testing.assert_array_equal(kept, pictures()[2])
+  np.testing.assert_array_equal(mirrored, pictures()[2][:, ::-1])
+
+
+def test_shrinking_is_that_of_pillow_within_a_grey_level() -> None:
+  smooth = np.asarray(Image.fromarray(pictures()[2]).resize((112, 112), Image.Resampling.BICUBIC))
+  ours = np.asarray(preprocess.shrink(smooth[None], 64))[0].astype(int)
+  theirs = np.asarray(Image.fromarray(smooth).resize((64, 64), Image.Resampling.LANCZOS))
+  assert np.abs(ours - theirs).max() <= 1
+
+
+def test_encoder_and_discriminator_see_the_same_crop() -> None:
+  assemble = batches.assembler(config(crop=16, size=8, flip=True))
+  draws = jax.random.uniform(jax.random.PRNGKey(1), (4, 3))
+  batch = assemble(preprocess.lines_of(strips()), jnp.arange(4), draws)
+  assert batch.x.shape == (4, 8, 8, 3) and batch.x_encoder.shape == (4, 16, 16, 3)
+  pixels = preprocess.to_uint8(batch.x_encoder, (-1.0, 1.0))
+  small = preprocess.to_native(preprocess.shrink(pixels, 8), (-1.0, 1.0))
+  np.testing.assert_array_equal(batch.x, small)
+
+
+def test_one_size_is_one_array() -> None:
+  images = jnp.zeros((2, 16, 16, 3), jnp.uint8)
+  batch = batches.views(config(crop=16, size=16, flip=False))(images)
+  assert batch.x is batch.x_encoder
+  assert float(batch.x.min()) == -1.0
+
+
+def test_evaluation_sees_middles_and_references_any_place() -> None:
+  split = Split(strips(), np.arange(4, dtype=np.int32), 4)
+  middles = batches.fixed(split, 3, config(16, 16, False), random=False)
+  assert middles.images.shape == (3, 16, 16, 3)
+  np.testing.assert_array_equal(middles.labels, [0, 1, 2])
+  np.testing.assert_array_equal(middles.images[0], pictures()[0][2:18, 9:25])  # (33 - 15) // 2
+  references = batches.fixed(split, 0, config(16, 16, False), random=True)
+  again = batches.fixed(split, 0, config(16, 16, False), random=True)
+  np.testing.assert_array_equal(references.images, again.images)
+  assert len(references.labels) == 4
+
+
+def test_native_range_and_back() -> None:
+  pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+  for value_range in ((0.0, 1.0), (-1.0, 1.0)):
+    x = preprocess.to_native(pixels, value_range)
+    assert (float(x.min()), float(x.max())) == pytest.approx(value_range)
+    np.testing.assert_array_equal(preprocess.to_uint8(x, value_range), pixels)
