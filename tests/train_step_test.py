@@ -20,7 +20,8 @@ MODEL = ml_collections.ConfigDict({
     "value_range": (0.0, 1.0), "G": {"width": 8}, "E": {"width": 8}, "D": {"width": 8},
 })
 TX = Optimiser(b1=0.5, b2=0.999, weight_decay=2.5e-5, decay_shifts=False)
-RATE = Schedule(2e-4, 0.01, steps_per_epoch=100, constant_epochs=1, decay_epochs=1)
+# Rates so large that it shows where a player sees another's new parameters.
+RATE = Schedule(1.0, 0.01, steps_per_epoch=100, constant_epochs=1, decay_epochs=1)
 KEY = jax.random.key(0)
 # These tests compile for longer than they run.
 compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -103,12 +104,11 @@ REACH = {
     "gan": {"D": "GD", "G": "GD"},
     "latent_regressor": {"D": "GD", "G": "GD", "E": "GE"},
     "joint_latent_regressor": {"D": "GD", "G": "GED", "E": "GED"},
-    "autoencoder_l2": {"G": "GE", "E": "GE"},
-    "autoencoder_l1": {"G": "GE", "E": "GE"},
+    "autoencoder_l2": {"G": "GE", "E": "GE"},  # l1: the same but for the norm
 }
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", REACH)
 def test_who_learns_from_what(name: str) -> None:
   params = away_from_zero(begin(name)[1].params)
   (_, own), every = gradients_of(name)(params, batch(), latents())
@@ -139,10 +139,11 @@ def test_updates_are_simultaneous() -> None:
   new, metrics = step_of("bigan")(state, batch())
   z = train_step.draw_latents(setup, jax.random.fold_in(KEY, 150), 6)
   (losses, grads), _ = gradients_of("bigan")(state.params, batch(), z)
+  expected = compiled(lambda state, grads: {
+      p: TX.update(grads[p], state.opt_state[p], state.params[p], 0.01) for p in grads
+  })(state, grads)
   for player in "GED":
-    old = state.opt_state[player], state.params[player]
-    expected = compiled(TX.update)(grads[player], *old, 2e-6)
-    assert_trees_close((new.params[player], new.opt_state[player]), expected)
+    assert_trees_close((new.params[player], new.opt_state[player]), expected[player])
     np.testing.assert_allclose(metrics["loss"][player], losses[player], rtol=1e-5)
   np.testing.assert_allclose(metrics["grad_norm"]["D"]["fc1"]["kernel"],
                              np.linalg.norm(grads["D"]["fc1"]["kernel"]), rtol=1e-4)

@@ -1,9 +1,9 @@
 """Convolutions, their transposes and max pooling with explicit padding, fast on CPU too.
 
-XLA's CPU backend is slow at the gradients of strided and grouped convolutions, and far slower still
-within loops. There, and only there (`_choose`), all three products of a layer are computed as
-patches times a matrix, a few images at a time so that the patches stay in cache; other platforms
-get XLA's own convolutions. Both are exact: sums of the same products, in another order.
+XLA's CPU backend is slow at the gradients of strided and grouped convolutions and of max pooling,
+above all within loops. There, and only there (`_choose`), the three products of a layer are
+computed as patches times a matrix, a few images at a time so that patches stay in cache; other
+platforms get XLA's own convolutions. Both are exact: the same products, summed in another order.
 """
 
 from collections.abc import Callable
@@ -15,13 +15,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-CHUNK_BYTES = 8 << 20  # of patches at a time: measured best on CPUs of 2 to 32 MiB of cache a core
+CHUNK_BYTES = 8 << 20  # patches at a time, at most; 4 to 16 MiB are alike, all at once 3 x slower
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 Size = tuple[int, int]
+Shape = tuple[int, int, int]
 
 
 class Window(NamedTuple):
-  """How a square kernel slides; `padding` zeros on all four sides.
+  """How a square kernel slides over an image with `padding` more pixels on all four sides.
 
   With groups, the first part of the output channels sees the first part of the input's, and so on.
   """
@@ -30,28 +31,29 @@ class Window(NamedTuple):
   padding: int = 0
   groups: int = 1
 
-  def positions(self, size: int, kernel: int) -> int:
-    """Output size along one side, rounded down."""
-    return (size - kernel + 2 * self.padding) // self.stride + 1
+  def positions(self, size: int, k: int) -> int:
+    """Output size along a side, rounded down."""
+    return (size - k + 2 * self.padding) // self.stride + 1
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def convolve(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
-  """Correlates x [B, H, W, C] with kernel [k, k, C / groups, O] -> [B, H', W', O]."""
-  return _choose(_patches_convolve, _native_convolve, window, x, kernel)
+  """Correlates x [B, H, W, C] with a kernel [k, k, C / groups, O] -> [B, H', W', O]."""
+  patches = partial(_by_group, _patches_convolve, window)
+  return _choose(patches, partial(_native_convolve, window), x, kernel)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def transposed(y: jax.Array, kernel: jax.Array, window: Window, size: Size) -> jax.Array:
   """The transpose of `convolve` in x: y [B, H', W', O] -> [B, *size, C]."""
-  forms = (partial(f, size=size) for f in (_patches_transposed, _native_transposed))
-  return _choose(*forms, window, y, kernel)
+  patches = partial(_by_group, partial(_patches_transposed, size=size), window)
+  return _choose(patches, partial(_native_transposed, window, size=size), y, kernel)
 
 
 def kernel_gradient(x: jax.Array, y: jax.Array, window: Window, k: int) -> jax.Array:
-  """The transpose of `convolve` in its kernel: x [B, H, W, C], y [B, H', W', O] -> [k, k, C / groups, O]."""
-  forms = (partial(f, k=k) for f in (_patches_kernel_gradient, _native_kernel_gradient))
-  return _choose(*forms, window, x, y)
+  """The transpose of `convolve` in its kernel, from x [B, H, W, C] and y [B, H', W', O]."""
+  patches = partial(_by_group, partial(_patches_kernel_gradient, k=k), window)
+  return _choose(patches, partial(_native_kernel_gradient, window, k=k), x, y)
 
 
 convolve.defvjp(
@@ -70,8 +72,29 @@ transposed.defvjp(
 )
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def max_pool(x: jax.Array, k: int, window: Window) -> jax.Array:
+  """Maxima over k x k windows of x [B, H, W, C]; padding never wins (reference section 2).
+
+  Of equal maxima in a window the first receives the gradient.
+  """
+  return _native_max_pool(k, window, x)
+
+
+max_pool.defvjp(
+    lambda x, k, window: (max_pool(x, k, window), x),
+    lambda k, window, x, y: (
+        _choose(
+            partial(_views_max_pool_gradient, k, window),
+            lambda x, y: jax.vjp(partial(_native_max_pool, k, window), x)[1](y)[0],
+            x, y,
+        ),
+    ),
+)
+
+
 class Convolution(nn.Module):
-  """A convolution without bias, weights N(0, 0.02) [k, k, C / groups, features] (reference 0)."""
+  """A convolution without bias; kernel N(0, 0.02), [k, k, C / groups, features] (reference 0)."""
 
   features: int
   k: int
@@ -85,11 +108,11 @@ class Convolution(nn.Module):
 
 
 class Deconvolution(nn.Module):
-  """The transpose of a convolution, for images `stride` times as large; no bias.
+  """The transpose of a convolution of images `stride` times as large; no bias.
 
-  The kernel, weights N(0, 0.02), is [k, k, features, C]: that of the convolution which it
-  transposes. With k = 5, stride 2 and padding 2 this is a correlation, with the kernel flipped, over the
-  zero-dilated input padded by 2 before and 3 after (reference section 0).
+  The kernel, N(0, 0.02), is [k, k, features, C]: that of the convolution. With k 5, stride 2 and
+  padding 2, this equals a correlation, with the kernel flipped, over the zero-dilated input padded
+  by 2 before and 3 after (reference section 0).
   """
 
   features: int
@@ -100,39 +123,22 @@ class Deconvolution(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """x [B, H, W, C] -> [B, stride * H, stride * W, features]."""
     shape = (self.k, self.k, self.features, x.shape[-1])
-    kernel = self.param("kernel", nn.initializers.normal(0.02), shape)
     size = tuple(self.window.stride * n for n in x.shape[1:3])
+    kernel = self.param("kernel", nn.initializers.normal(0.02), shape)
     return transposed(x, kernel, self.window, size)
 
 
-def max_pool(x: jax.Array, k: int, window: Window) -> jax.Array:
-  """Maxima over k x k windows of x [B, H, W, C]; padding never wins (reference section 2)."""
-  return lax.reduce_window(
-      x, -jnp.inf, lax.max, (1, k, k, 1), (1, window.stride, window.stride, 1),
-      [(0, 0), 2 * (window.padding,), 2 * (window.padding,), (0, 0)],
-  )
-
 def _choose(
-    patches: Callable[..., jax.Array], native: Callable[..., jax.Array], window: Window,
-    *args: jax.Array,
+    on_cpu: Callable[..., jax.Array], elsewhere: Callable[..., jax.Array], *args: jax.Array
 ) -> jax.Array:
-  """The one place where the form is decided, per platform that the program is lowered for."""
-  return lax.platform_dependent(
-      *args, cpu=partial(_by_group, patches, window), default=partial(native, window)
-  )
-
-
-def _by_group(
-    form: Callable[..., jax.Array], window: Window, a: jax.Array, b: jax.Array
-) -> jax.Array:
-  """Applies a form for one group to each: all three products split and join last axes."""
-  pairs = zip(*(jnp.split(array, window.groups, axis=-1) for array in (a, b)), strict=True)
-  return jnp.concatenate([form(window._replace(groups=1), *pair) for pair in pairs], axis=-1)
+  """Decides, in this place alone, by the platform that the program is compiled for."""
+  return lax.platform_dependent(*args, cpu=on_cpu, default=elsewhere)
 
 
 def _native_convolve(window: Window, x: jax.Array, kernel: jax.Array) -> jax.Array:
+  padding = 2 * ((window.padding, window.padding),)
   return lax.conv_general_dilated(
-      x, kernel, 2 * (window.stride,), 2 * (2 * (window.padding,),), dimension_numbers=LAYOUT,
+      x, kernel, 2 * (window.stride,), padding, dimension_numbers=LAYOUT,
       feature_group_count=window.groups,
   )
 
@@ -144,47 +150,82 @@ def _native_transposed(window: Window, y: jax.Array, kernel: jax.Array, size: Si
 
 
 def _native_kernel_gradient(window: Window, x: jax.Array, y: jax.Array, k: int) -> jax.Array:
-  kernel = jax.ShapeDtypeStruct((k, k, x.shape[-1] // window.groups, y.shape[-1]), x.dtype)
+  shape = (k, k, x.shape[-1] // window.groups, y.shape[-1])
+  kernel = jax.ShapeDtypeStruct(shape, x.dtype)
   return jax.linear_transpose(lambda kernel: _native_convolve(window, x, kernel), kernel)(y)[0]
 
 
+def _native_max_pool(k: int, window: Window, x: jax.Array) -> jax.Array:
+  padding = (window.padding, window.padding)
+  return lax.reduce_window(
+      x, -jnp.inf, lax.max, (1, k, k, 1), (1, window.stride, window.stride, 1),
+      ((0, 0), padding, padding, (0, 0)),
+  )
+
+
+def _views_max_pool_gradient(k: int, window: Window, x: jax.Array, y: jax.Array) -> jax.Array:
+  """Sends y [B, H', W', C] to where the maxima of x come from."""
+  def views(x: jax.Array, fill: float) -> list[jax.Array]:
+    """One array [B, H', W', C] for each entry of the windows, in order."""
+    p, s = window.padding, window.stride
+    sides = ((0, 0), (p, p), (p, p), (0, 0))
+    padded = jnp.pad(x, sides, constant_values=fill)
+    rows, columns = (s * (n - 1) + 1 for n in y.shape[1:3])
+    return [padded[:, i:i + rows:s, j:j + columns:s] for i in range(k) for j in range(k)]
+
+  best, winner = jnp.full_like(y, -jnp.inf), jnp.zeros(y.shape, jnp.int8)
+  for i, view in enumerate(views(x, -jnp.inf)):
+    winner = jnp.where(view > best, jnp.int8(i), winner)
+    best = jnp.maximum(view, best)
+  shares = [jnp.where(winner == i, y, 0) for i in range(k * k)]
+  return jax.linear_transpose(lambda x: views(x, 0), x)(shares)[0]
+
+
+def _by_group(
+    form: Callable[..., jax.Array], window: Window, a: jax.Array, b: jax.Array
+) -> jax.Array:
+  """Applies `form` to one group at a time; all three products split and join last axes."""
+  pairs = zip(*(jnp.split(array, window.groups, axis=-1) for array in (a, b)), strict=True)
+  return jnp.concatenate([form(window._replace(groups=1), *pair) for pair in pairs], axis=-1)
+
+
 def _patches_convolve(window: Window, x: jax.Array, kernel: jax.Array) -> jax.Array:
-  matrix = kernel.reshape(-1, kernel.shape[-1])
-  k = kernel.shape[0]
-  def some(x: jax.Array) -> jax.Array:
-    return _patches(x, k, window) @ matrix
-  return _joined(lax.map(some, _chunks(x, _images(x.shape[1:], k, window))), x.shape[0])
+  k, matrix = kernel.shape[0], kernel.reshape(-1, kernel.shape[-1])
+  chunks = _chunks(x, _images(x.shape[1:], k, window))
+  return _joined(lax.map(lambda x: _patches(x, k, window) @ matrix, chunks), x.shape[0])
 
 
 def _patches_transposed(window: Window, y: jax.Array, kernel: jax.Array, size: Size) -> jax.Array:
-  matrix = kernel.reshape(-1, kernel.shape[-1])
-  k, _, channels, _ = kernel.shape
-  def some(y: jax.Array) -> jax.Array:
-    return _sum_patches(y @ matrix.T, (*size, channels), k, window)
-  return _joined(lax.map(some, _chunks(y, _images((*size, channels), k, window))), y.shape[0])
+  k, matrix = kernel.shape[0], kernel.reshape(-1, kernel.shape[-1]).T
+  shape = (*size, kernel.shape[2])
+  chunks = _chunks(y, _images(shape, k, window))
+  return _joined(lax.map(lambda y: _sum_patches(y @ matrix, shape, k, window), chunks), y.shape[0])
 
 
 def _patches_kernel_gradient(window: Window, x: jax.Array, y: jax.Array, k: int) -> jax.Array:
-  def some(total: jax.Array, xy: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-    patches, y = _patches(xy[0], k, window), xy[1]
-    return total + lax.dot_general(y, patches, (((0, 1, 2), (0, 1, 2)), ((), ()))), None
+  channels, features = x.shape[-1], y.shape[-1]
+  everywhere = (((0, 1, 2), (0, 1, 2)), ((), ()))
+  def add(total: jax.Array, chunk: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+    return total + lax.dot_general(chunk[1], _patches(chunk[0], k, window), everywhere), None
+
   images = _images(x.shape[1:], k, window)
-  zeros = jnp.zeros((y.shape[-1], k * k * x.shape[-1]), x.dtype)
-  total, _ = lax.scan(some, zeros, (_chunks(x, images), _chunks(y, images)))
-  return total.T.reshape(k, k, x.shape[-1], y.shape[-1])
+  zeros = jnp.zeros((features, k * k * channels), x.dtype)
+  total, _ = lax.scan(add, zeros, (_chunks(x, images), _chunks(y, images)))
+  return total.T.reshape(k, k, channels, features)
 
 
-def _images(shape: tuple[int, int, int], k: int, window: Window) -> int:
-  """How many images' patches fit into a chunk."""
+def _images(shape: Shape, k: int, window: Window) -> int:
+  """How many images' patches fit into a chunk: a power of two, as batches mostly are."""
   rows, columns = (window.positions(n, k) for n in shape[:2])
-  return max(1, CHUNK_BYTES // (4 * rows * columns * k * k * shape[-1]))
+  fitting = CHUNK_BYTES // (4 * rows * columns * k * k * shape[2])
+  return 1 << max(fitting, 1).bit_length() - 1
 
 
 def _chunks(x: jax.Array, images: int) -> jax.Array:
-  """[B, ...] -> [chunks, at most `images`, ...], in equal parts; zeros fill up the last."""
+  """[B, ...] -> [chunks, at most `images`, ...], equal parts; images of zeros fill the last."""
   count = -(-x.shape[0] // images)
   size = -(-x.shape[0] // count)
-  filled = jnp.pad(x, [(0, count * size - x.shape[0])] + [(0, 0)] * (x.ndim - 1))
+  filled = jnp.pad(x, ((0, count * size - x.shape[0]), *(x.ndim - 1) * ((0, 0),)))
   return filled.reshape(count, size, *x.shape[1:])
 
 
@@ -196,23 +237,20 @@ def _joined(chunks: jax.Array, batch: int) -> jax.Array:
 def _patches(x: jax.Array, k: int, window: Window) -> jax.Array:
   """x [B, H, W, C] -> [B, H', W', k * k * C], each patch in the order of a kernel's entries.
 
-  Tiles of stride x stride pixels make every slice a contiguous run of up to stride pixels.
+  Made of few long slices: one row of pixels, as many as the stride, is contiguous in `tiles`.
   """
   s, p, (b, h, w, c) = window.stride, window.padding, x.shape
   rows, columns = (window.positions(n, k) for n in (h, w))
   down, across = (n - 1 + -(-k // s) for n in (rows, columns))
-  high = (0, s * down - h - p, s * across - w - p, 0)
-  padded = lax.pad(x, jnp.zeros((), x.dtype), [(low, h, 0) for low, h in zip((0, p, p, 0), high)])
-  tiles = padded.reshape(b, down, s, across, s * c)
+  sides = ((0, 0, 0), (p, s * down - h - p, 0), (p, s * across - w - p, 0), (0, 0, 0))
+  tiles = lax.pad(x, jnp.zeros((), x.dtype), sides).reshape(b, down, s, across, s * c)
   return jnp.concatenate([
       tiles[:, i // s:i // s + rows, i % s, j // s:j // s + columns, :min(s, k - j) * c]
       for i in range(k) for j in range(0, k, s)
   ], axis=-1)
 
 
-def _sum_patches(
-    patches: jax.Array, shape: tuple[int, int, int], k: int, window: Window
-) -> jax.Array:
+def _sum_patches(patches: jax.Array, shape: Shape, k: int, window: Window) -> jax.Array:
   """The transpose of `_patches`: adds patches up where they overlap -> [B, *shape]."""
   x = jax.ShapeDtypeStruct((patches.shape[0], *shape), patches.dtype)
   return jax.linear_transpose(lambda x: _patches(x, k, window), x)(patches)[0]

@@ -1,0 +1,405 @@
+"""Tests of the loop: when what is due, and that stops, kills and damage cost no bit of the result."""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+from bigan_jax import checkpoints, config as configs, jobs, models, trainer
+from bigan_jax.data import batches
+from bigan_jax.data.sources import Split
+from bigan_jax.evaluation import metrics
+from bigan_jax.objectives import OBJECTIVES
+from bigan_jax.state import Schedule, TrainState, initial_state, optimiser
+from bigan_jax.trainer import Clock
+
+ROOT = pathlib.Path(__file__).parent.parent
+LONG = {"epochs": 6, "eval.every": 2, "save_every": 1, "steps_per_dispatch": 1}
+
+
+# When what is due
+
+
+def at(steps: int, clock: Clock, rule: Callable[[int], bool]) -> list[float]:
+  """The epochs, whole or not, at which a rule holds."""
+  return [step / clock.steps_per_epoch for step in range(steps + 1) if rule(step)]
+
+
+def test_evaluations_are_at_0_1_every_so_many_the_middle_and_the_end() -> None:
+  clock = Clock(4, epochs=70, stop_epoch=70, evaluate_every=25, save_every=30, dispatch=4)
+  assert clock.last_step == 280
+  assert at(280, clock, clock.evaluates_at) == [0, 1, 25, 35, 50, 70]
+  assert at(280, clock, clock.saves_at) == [0, 1, 25, 30, 35, 50, 60, 70]
+
+
+def test_the_middle_is_the_end_of_the_constant_phase() -> None:
+  clock = Clock(2, epochs=7, stop_epoch=7, evaluate_every=100, save_every=100, dispatch=2)
+  assert at(14, clock, clock.evaluates_at) == [0, 1, 4, 7]
+  schedule = Schedule(1.0, 0.01, 2, constant_epochs=4, decay_epochs=3)
+  assert schedule(4 * 2 - 1) == 1 and schedule(4 * 2) < 1
+
+
+def test_a_run_that_stops_early_is_judged_where_it_stops() -> None:
+  clock = Clock(3, epochs=400, stop_epoch=7, evaluate_every=5, save_every=50, dispatch=3)
+  assert clock.last_step == 21
+  assert at(21, clock, clock.evaluates_at) == [0, 1, 5, 7]
+
+
+@pytest.mark.parametrize("steps, most, expected", [
+    (391, 100, [100, 100, 100, 91]),  # No even share is worth it: 391 = 17 * 23.
+    (400, 100, [100] * 4),
+    (99, 100, [99]),
+    (10, 4, [2] * 5),
+    (98, 50, [49] * 2),
+    (7, 1, [1] * 7),
+])
+def test_dispatches_fill_an_epoch(
+    tiny: Callable, steps: int, most: int, expected: list[int]
+) -> None:
+  config = tiny()
+  config.batch_size, config.steps_per_dispatch = 16, most
+  clock = trainer.clock(config, steps * 16 - 3)
+  assert clock.steps_per_epoch == steps  # The last batch is filled up: reference section 5.
+  step, found = 2 * steps, []
+  while step < 3 * steps:
+    found.append(clock.steps_to_dispatch(step))
+    step += found[-1]
+  assert found == expected
+  assert clock.steps_to_dispatch(3 * steps - 1) == 1  # Never across the end of an epoch.
+
+
+def test_the_clock_of_a_config(tiny: Callable) -> None:
+  config = tiny()
+  config.epochs = 9
+  assert trainer.clock(config, 1250)[:3] == (5, 9, 9)
+  config.stop_epoch = 4
+  assert trainer.clock(config, 1251)[:3] == (6, 9, 4)
+
+
+# What is reported
+
+
+def test_the_first_step_and_array_that_is_not_finite_is_named() -> None:
+  good = {"loss": {"D": np.ones(5), "G": np.ones(5)}, "grad_norm": {"D": {"fc1": np.ones(5)}}}
+  trainer.check_finite(good, 100)
+  bad = jax.tree.map(np.copy, good)
+  bad["loss"]["G"][3:] = np.nan
+  bad["grad_norm"]["D"]["fc1"][2:] = np.inf
+  with pytest.raises(FloatingPointError, match="NaN or infinity in grad_norm/D/fc1 at step 102;"):
+    trainer.check_finite(bad, 100)
+
+
+def test_gradient_norms_are_root_mean_squares() -> None:
+  """Of a constant gradient, after any number of steps, its norm."""
+  tx = optimiser(ml_collections.ConfigDict(
+      {"b1": 0.5, "b2": 0.9, "weight_decay": 0.0, "decay_shifts": False}
+  ))
+  params = {"a": {"kernel": np.zeros((2, 2), np.float32)}, "b": {"kernel": np.zeros(1, np.float32)}}
+  grads = {"a": {"kernel": np.full((2, 2), 2.0)}, "b": {"kernel": np.full(1, 3.0)}}
+  opt_state = tx.init(params)
+  assert trainer.gradient_norms(TrainState(0, {"E": params}, {"E": opt_state}), 0.9) == {}
+  for step in range(3):
+    params, opt_state = tx.update(grads, opt_state, params, 0.1)
+  found = trainer.gradient_norms(TrainState(3, {"E": params}, {"E": opt_state}), 0.9)
+  assert found == {"grad_norm_E": pytest.approx(5.0, rel=1e-5)}
+
+
+def test_a_second_interrupt_stops_at_once() -> None:
+  before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+  with trainer.interruption() as interrupted:
+    assert not interrupted()
+    os.kill(os.getpid(), signal.SIGINT)
+    assert interrupted()
+    with pytest.raises(KeyboardInterrupt):
+      os.kill(os.getpid(), signal.SIGINT)
+  assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+# Whole runs
+
+
+class Result(NamedTuple):
+  """What a run left behind, apart from times."""
+
+  step: int
+  state: TrainState
+  networks: dict
+  rows: list[dict]
+  pictures: dict[str, bytes]
+
+
+def read_rows(path: pathlib.Path) -> list[dict]:
+  rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+  return [{k: v for k, v in row.items() if k != "evaluation_seconds"} for row in rows]
+
+
+def read(path: pathlib.Path, config: ml_collections.ConfigDict) -> Result:
+  objective = OBJECTIVES[config.objective]
+  template, _ = jax.eval_shape(lambda: initial_state(
+      models.build(config.model), config.model, objective, optimiser(config.optim),
+      jax.random.PRNGKey(0),
+  ))
+  manager = checkpoints.open_states(path / "checkpoints")
+  step, state = checkpoints.restore_state(manager, template)
+  checkpoints.close(manager)
+  networks = {p: checkpoints.restore_network(str(path), p) for p in objective.players}
+  assert {info["step"] for _, info in networks.values()} == {step}
+  pictures = {str(p.relative_to(path)): p.read_bytes() for p in path.glob("pictures/*/*.png")}
+  variables = {player: arrays for player, (arrays, _) in networks.items()}
+  return Result(step, state, variables, read_rows(path), pictures)
+
+
+def assert_same(found: Result, expected: Result) -> None:
+  """Bit for bit."""
+  assert found.step == expected.step
+  chex.assert_trees_all_equal(found.state, expected.state)
+  chex.assert_trees_all_equal(found.networks, expected.networks)
+  assert found.rows == expected.rows
+  assert found.pictures == expected.pictures
+
+
+LOSSES = {
+    "bigan": {"JD", "G", "E", "D_real", "D_fake"},
+    "gan": {"D", "G", "D_real", "D_fake"},
+    "latent_regressor": {"D", "G", "E", "D_real", "D_fake"},
+    "joint_latent_regressor": {"D", "G", "E", "D_real", "D_fake"},
+    "autoencoder_l2": {"G", "E"},
+    "autoencoder_l1": {"G", "E"},
+}
+ENCODER = {
+    "NNC_e", "NNC_e-", "CLS_e-", "code_std_mean", "code_std_min", "EGr", "EGr_b", "EGg", "EGg_b"
+}
+DISCRIMINATOR = {
+    "gan": {"NNC_d", "CLS_d"}, "latent_regressor": {"NNC_d"}, "joint_latent_regressor": {"NNC_d"}
+}
+
+
+def assert_names(objective: str, first: dict, last: dict) -> None:
+  """The names that scripts rely on, in the rows before training and after it."""
+  players = OBJECTIVES[objective].players
+  always = {"step", "epoch", "rate", "NND", "NND/10", "NND/100"} | LOSSES[objective]
+  judged = (ENCODER if "E" in players else set()) | DISCRIMINATOR.get(objective, set())
+  assert set(first) == always | judged
+  assert set(last) == always | judged | {f"grad_norm_{player}" for player in players}
+
+
+@pytest.fixture(scope="module")
+def config(tiny: Callable) -> ml_collections.ConfigDict:
+  config = tiny()
+  config.update_from_flattened_dict(LONG)
+  return config
+
+
+@pytest.fixture(scope="module")
+def straight(
+    config: ml_collections.ConfigDict, tmp_path_factory: pytest.TempPathFactory
+) -> pathlib.Path:
+  """A run that nothing stops."""
+  path = tmp_path_factory.mktemp("straight")
+  jobs.train(config, str(path))
+  return path
+
+
+@pytest.fixture(scope="module")
+def expected(config: ml_collections.ConfigDict, straight: pathlib.Path) -> Result:
+  return read(straight, config)
+
+
+def test_a_run_leaves_what_it_should(expected: Result) -> None:
+  assert expected.step == expected.state.step == 30
+  assert [row["epoch"] for row in expected.rows] == [0, 1, 2, 3, 4, 6]
+  assert [row["step"] for row in expected.rows] == [0, 5, 10, 15, 20, 30]
+  rates = [row["rate"] for row in expected.rows]
+  np.testing.assert_allclose(rates[:3], 2e-4, rtol=1e-6)
+  np.testing.assert_allclose(rates[3:], 2e-4 * 0.01 ** (np.array([1, 2, 4]) / 3), rtol=1e-6)
+  first, last = expected.rows[0], expected.rows[-1]
+  assert_names("bigan", first, last)
+  for name in ("JD", "G", "E"):
+    assert first[name] == pytest.approx(np.log(2), abs=1e-6) != last[name]
+  assert (first["D_real"], first["D_fake"]) == (0.5, 0.5)
+  assert all(last[f"grad_norm_{player}"] > 0 for player in "GED")
+  assert len(expected.pictures) == 2 * 6
+
+
+def test_the_same_run_gives_the_same_bits(
+    config: ml_collections.ConfigDict, expected: Result, tmp_path: pathlib.Path
+) -> None:
+  jobs.train(config, str(tmp_path))
+  assert_same(read(tmp_path, config), expected)
+
+
+def test_the_same_command_after_the_end_changes_nothing(
+    config: ml_collections.ConfigDict, straight: pathlib.Path, expected: Result,
+    tmp_path: pathlib.Path,
+) -> None:
+  shutil.copytree(straight, tmp_path / "run")
+  jobs.train(config, str(tmp_path / "run"))
+  assert_same(read(tmp_path / "run", config), expected)
+
+
+def test_a_run_may_stop_at_an_epoch_and_go_on(
+    config: ml_collections.ConfigDict, expected: Result, tmp_path: pathlib.Path
+) -> None:
+  shorter = config.copy_and_resolve_references()
+  shorter.stop_epoch = 2
+  jobs.train(shorter, str(tmp_path))
+  assert read(tmp_path, config).step == 10
+  jobs.train(config, str(tmp_path))
+  assert_same(read(tmp_path, config), expected)
+
+
+def signal_at(monkeypatch: pytest.MonkeyPatch, place: str, call: int) -> None:
+  """Sends this process SIGTERM at a call of a function, before it does its work."""
+  owner = metrics.Judge if place == "reconstruction" else trainer
+  function, calls = getattr(owner, place), []
+  def count(*args: object) -> object:
+    calls.append(0)
+    if len(calls) == call:
+      os.kill(os.getpid(), signal.SIGTERM)
+    return function(*args)
+  monkeypatch.setattr(owner, place, count)
+
+
+@pytest.mark.parametrize("place, call, step, rows", [
+    ("check_finite", 12, 12, 3),  # within the third epoch
+    ("reconstruction", 3, 10, 2),  # within the evaluation of epoch 2
+    ("check_finite", 30, 30, 5),  # as the last epoch ends, before its evaluation
+])
+def test_sigterm_saves_and_the_same_command_goes_on(
+    config: ml_collections.ConfigDict, expected: Result, tmp_path: pathlib.Path,
+    place: str, call: int, step: int, rows: int,
+) -> None:
+  with pytest.MonkeyPatch.context() as patch:
+    signal_at(patch, place, call)
+    jobs.train(config, str(tmp_path))
+  saved = sorted(int(p.name) for p in (tmp_path / "checkpoints").iterdir())
+  assert saved[-1] == step and len(read_rows(tmp_path)) == rows
+  jobs.train(config, str(tmp_path))
+  assert_same(read(tmp_path, config), expected)
+
+
+def test_nan_stops_and_keeps_the_checkpoint_from_before(
+    config: ml_collections.ConfigDict, expected: Result, tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  rate = Schedule.__call__
+  with monkeypatch.context() as patch:
+    patch.setattr(Schedule, "__call__", lambda s, step: rate(s, step) + jnp.log((step != 12) - 0.0))
+    with pytest.raises(FloatingPointError, match=r"in (loss/[GED]|grad_norm/\S+) at step 13;"):
+      jobs.train(config, str(tmp_path))
+  saved = read(tmp_path, config)
+  assert saved.step == 10
+  chex.assert_tree_all_finite(saved.state)
+  assert saved.rows == expected.rows[:3]
+  jobs.train(config, str(tmp_path))
+  assert_same(read(tmp_path, config), expected)
+
+
+def test_a_damaged_newest_checkpoint_falls_back(
+    config: ml_collections.ConfigDict, straight: pathlib.Path, expected: Result,
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+  path = tmp_path / "run"
+  shutil.copytree(straight, path)
+  for file in (path / "checkpoints" / "00000030" / "state").rglob("*"):
+    if file.is_file():
+      os.truncate(file, file.stat().st_size // 2)
+  jobs.train(config, str(path))
+  assert "checkpoint of step 30 cannot be read" in caplog.text
+  assert "resuming from step 25" in caplog.text
+  assert (path / "checkpoints" / "00000030.damaged").is_dir()
+  assert_same(read(path, config), expected)
+
+
+def test_another_seed_starts_elsewhere(config: ml_collections.ConfigDict) -> None:
+  def start(seed: int) -> TrainState:
+    other = config.copy_and_resolve_references()
+    other.seed = seed
+    images = Split(np.zeros((300, 8, 8, 1), np.uint8), np.zeros(300, np.int32), 10)
+    return trainer.prepare(other, None, images, batches.assembler(other), []).start
+  first, other = (start(seed).params for seed in (0, 1))
+  chex.assert_trees_all_equal(start(0).params, first)
+  for player in "GE":
+    assert not np.array_equal(first[player]["fc1"]["kernel"], other[player]["fc1"]["kernel"])
+
+
+# The program
+
+
+def start(tiny_flags: list[str], path: pathlib.Path) -> subprocess.Popen:
+  flags = [*tiny_flags, *(f"--config.{name}={value}" for name, value in LONG.items())]
+  command = [sys.executable, "-m", "bigan_jax.main", "--config=configs/digits.py", *flags]
+  return subprocess.Popen(
+      [*command, f"--workdir={path}"], cwd=ROOT, stdout=subprocess.DEVNULL,
+      stderr=subprocess.PIPE, text=True,
+  )
+
+
+def newest(path: pathlib.Path) -> int:
+  """The step of the newest checkpoint, -1 without one."""
+  return max((int(p.name) for p in path.glob("checkpoints/*") if p.name.isdigit()), default=-1)
+
+
+def send(kind: int, process: subprocess.Popen, path: pathlib.Path, most: float) -> str:
+  """Sends a signal up to `most` seconds after the next checkpoint; what stderr said."""
+  before = newest(path)
+  while process.poll() is None and newest(path) == before:
+    time.sleep(0.02)
+  time.sleep(random.uniform(0, most))
+  process.send_signal(kind)
+  return process.communicate()[1]
+
+
+def test_sigterm_and_kills_at_any_moment_cost_no_bit(
+    config: ml_collections.ConfigDict, expected: Result, tiny_flags: list[str],
+    tmp_path: pathlib.Path,
+) -> None:
+  process = start(tiny_flags, tmp_path)
+  errors = send(signal.SIGTERM, process, tmp_path, 0.3)
+  assert process.returncode == 0, errors
+  assert f"saved at step {newest(tmp_path)}; the same command continues there" in errors
+  assert "Traceback" not in errors
+  for _ in range(2):
+    process = start(tiny_flags, tmp_path)
+    errors = send(signal.SIGKILL, process, tmp_path, 1.0)
+    assert process.returncode in (-signal.SIGKILL, 0), errors
+  jobs.train(config, str(tmp_path))
+  assert_same(read(tmp_path, config), expected)
+
+
+@pytest.fixture
+def quick_compilation() -> Iterator[None]:
+  """Programs that are compiled in half the time, for what does not look at their numbers."""
+  jax.config.update("jax_disable_most_optimizations", True)
+  yield
+  jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.mark.parametrize("name", configs.OBJECTIVES[1:])
+def test_every_objective_runs_from_end_to_end(
+    tiny: Callable, quick_compilation: None, name: str, tmp_path: pathlib.Path
+) -> None:
+  jobs.train(tiny(name), str(tmp_path))
+  players = OBJECTIVES[name].players
+  first, last = read_rows(tmp_path)
+  assert_names(name, first, last)
+  assert (last["step"], last["epoch"]) == (5, 1)
+  assert all(isinstance(value, (int, float)) for value in last.values())
+  pictures = {"samples"} | ({"reconstructions"} if "E" in players else set())
+  assert {p.name for p in (tmp_path / "pictures").iterdir()} == pictures
+  folder = tmp_path / "networks" / "00000005"
+  assert {p.name for p in folder.iterdir() if p.is_dir()} - {"info"} == set(players)
