@@ -22,10 +22,13 @@ def train(config: ml_collections.ConfigDict, workdir: str) -> None:
   objective, networks = OBJECTIVES[config.objective], models.build(config.model)
   judge = metrics.judge(config, networks, objective, train_set, judged_set)
   best = (f"NNC_{'e-' if objective.judged == 'E' else 'd'}", "max")
-  with open_run(workdir, config.to_dict(), FREE_TO_CHANGE, best) as run:
+  # The handlers outlast the folder, which on closing waits for the last state to be written.
+  with trainer.interruption() as interrupted, open_run(
+      workdir, config.to_dict(), FREE_TO_CHANGE, best
+  ) as run:
     evaluators = [*judge.evaluators(), pictures.painter(judge, run.write_picture)]
     training = trainer.prepare(config, run, train_set, batches.assembler(config), evaluators)
-    trainer.train(training)
+    trainer.train(training, interrupted)
 
 
 JOBS = {"train": train}

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator
 import contextlib
 import signal
-import sys
 import time
 from typing import Any, NamedTuple
 
@@ -13,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-import tqdm
 
-from bigan_jax import models, parallel
+from bigan_jax import console, models, parallel
+from bigan_jax.clock import Clock, clock
 from bigan_jax.data import batches
 from bigan_jax.data.sources import Split
 from bigan_jax.models.layers import AXIS
@@ -26,47 +25,6 @@ from bigan_jax.workdir import RunFolder
 
 Evaluator = Callable[[Snapshot], Iterable[tuple[str, float]]]
 Flag = Callable[[], bool]
-
-
-class Clock(NamedTuple):
-  """Which step belongs to which epoch, and what is due when."""
-
-  steps_per_epoch: int
-  epochs: int
-  stop_epoch: int
-  evaluate_every: int
-  save_every: int
-  dispatch: int
-
-  @property
-  def last_step(self) -> int:
-    return self.stop_epoch * self.steps_per_epoch
-
-  def evaluates_at(self, step: int) -> bool:
-    """At epochs 0, 1, every so many, the end of the constant phase and the end (reference 6)."""
-    epoch, rest = divmod(step, self.steps_per_epoch)
-    chosen = (0, 1, self.epochs - self.epochs // 2, self.stop_epoch)
-    return not rest and (epoch in chosen or epoch % self.evaluate_every == 0)
-
-  def saves_at(self, step: int) -> bool:
-    epoch, rest = divmod(step, self.steps_per_epoch)
-    return not rest and (epoch % self.save_every == 0 or self.evaluates_at(step))
-
-  def steps_to_dispatch(self, step: int) -> int:
-    """How many steps to run next: up to `dispatch`, never across the end of an epoch."""
-    return min(self.dispatch, self.steps_per_epoch - step % self.steps_per_epoch)
-
-
-def clock(config: ml_collections.ConfigDict, images: int) -> Clock:
-  """The clock of a config; an epoch is ceil(images / batch) full batches (reference section 5)."""
-  steps = -(-images // config.batch_size)
-  most = min(config.steps_per_dispatch, steps)
-  # An even share of the epoch where there is one, so that only one program is compiled.
-  even = max(n for n in range(1, most + 1) if steps % n == 0)
-  return Clock(
-      steps, config.epochs, config.stop_epoch or config.epochs, config.eval.every,
-      config.save_every, even if 4 * even >= most else most,
-  )
 
 
 class Training(NamedTuple):
@@ -126,8 +84,8 @@ def blank_classifier(
   return {"kernel": jnp.zeros((activations[network.feature_layer].size, classes))}
 
 
-def train(training: Training) -> None:
-  """Trains to the end of the run, or until SIGTERM or Ctrl-C; the same call continues it.
+def train(training: Training, interrupted: Flag) -> None:
+  """Trains to the end of the run, or until `interrupted`; the same call continues it.
 
   Continues where the newest checkpoint left off, bit for bit.
 
@@ -138,13 +96,13 @@ def train(training: Training) -> None:
   restored = run.restore_state(training.start)
   run.rewind(restored[0] if restored else -1)
   step, state = restored or (0, training.start)
-  greet(training, step)
+  console.greet(training.config, when, training.start, step)
   state = parallel.replicate(state)
-  with interruption() as interrupted, progress_bar(training, step) as bar:
+  batch_size = training.config.batch_size
+  with console.progress_bar(when, step, batch_size) as bar:
     while True:
       if when.evaluates_at(step) and not run.has_row(step) and not interrupted():
-        with tqdm.tqdm.external_write_mode():
-          evaluate(training, state, step, interrupted)
+        evaluate(training, state, step, interrupted)
       if when.saves_at(step) or interrupted():
         run.save_state(step, parallel.unreplicate(state))
       if step >= when.last_step or interrupted():
@@ -153,8 +111,7 @@ def train(training: Training) -> None:
       state, metrics = training.programs.train(state, step, n)
       check_finite(metrics, step)
       step += n
-      bar.set_postfix(losses(metrics), refresh=False)
-      bar.update(n * training.config.batch_size)
+      console.advance(bar, metrics, n * batch_size)
   if interrupted():
     logging.warning("Interrupted: saved at step %d; the same command continues there.", step)
 
@@ -177,7 +134,7 @@ def evaluate(training: Training, state: TrainState, step: int, interrupted: Flag
   row["evaluation_seconds"] = round(time.time() - began, 1)
   training.run.write_row(row)
   training.run.save_networks(step, snapshot.variables, row)
-  print_row(row)
+  console.print_row(row)
 
 
 def calibrate(
@@ -204,11 +161,6 @@ def calibrate(
   row |= {f"D_{kind}": share for kind, share in sums.get("accuracy", {}).items()}
   epoch = step // training.clock.steps_per_epoch
   return Snapshot(step, epoch, variables, carry.classifier), row
-
-
-def losses(metrics: Metrics) -> dict[str, float]:
-  """{player: mean loss} of a dispatch."""
-  return {player: f"{np.mean(values):.4f}" for player, values in metrics["loss"].items()}
 
 
 def gradient_norms(state: TrainState, b2: float) -> dict[str, float]:
@@ -256,45 +208,3 @@ def interruption() -> Iterator[Flag]:
   finally:
     for number, handler in old.items():
       signal.signal(number, handler)
-
-
-def progress_bar(training: Training, step: int) -> tqdm.tqdm:
-  """One line with images/s, time left and losses; a line each half minute where it is a file."""
-  batch = training.config.batch_size
-  return tqdm.tqdm(
-      total=training.clock.last_step * batch, initial=step * batch, unit="img", unit_scale=True,
-      dynamic_ncols=True, mininterval=0.5 if sys.stderr.isatty() else 30,
-  )
-
-
-def greet(training: Training, step: int) -> None:
-  """Says what is about to run."""
-  sizes = {
-      player: sum(a.size for a in jax.tree.leaves(params))
-      for player, params in training.start.params.items()
-  }
-  print(
-      f"{training.config.objective} ({training.config.recipe}) on {jax.device_count()} x "
-      f"{jax.devices()[0].device_kind}: "
-      + ", ".join(f"{p} {n:,}" for p, n in sizes.items())
-      + f" parameters; {training.clock.steps_per_epoch} steps an epoch, epoch "
-      f"{step / training.clock.steps_per_epoch:g} of {training.clock.stop_epoch}; "
-      f"results in {training.run.path}"
-  )
-
-
-COLUMNS = ("epoch", "JD", "D", "G", "E", "NND", "NNC_e", "NNC_e-", "NNC_d", "CLS_e-", "CLS_d",
-           "EGr", "EGr_b", "EGg", "EGg_b")
-
-
-def print_row(row: dict[str, float]) -> None:
-  """The chief results on the console, under their names; all numbers are in metrics.jsonl."""
-  names = [name for name in COLUMNS if name in row]
-  print("  ".join(f"{name:>6}" for name in names))
-  cells = (f"{row[n]:6d}" if n == "epoch" else f"{row[n]:6.{digits(n)}f}" for n in names)
-  print("  ".join(cells), flush=True)
-
-
-def digits(name: str) -> int:
-  """Decimals: four for losses, two for percentages and distances."""
-  return 4 if name in ("JD", "D", "G", "E") else 2

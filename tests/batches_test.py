@@ -109,3 +109,17 @@ def test_native_range_and_back() -> None:
     x = preprocess.to_native(pixels, value_range)
     assert (float(x.min()), float(x.max())) == pytest.approx(value_range)
     np.testing.assert_array_equal(preprocess.to_uint8(x, value_range), pixels)
+
+
+@pytest.mark.parametrize("edge", [0, EDGE])
+def test_fake_pictures_have_the_form_of_real_ones(edge: int) -> None:
+  made = config(crop=16, size=16, flip=True)
+  made.data.name, made.data.edge = "fake", edge
+  train, judged = batches.load(made)
+  assert (len(train.labels), len(judged.labels)) == batches.FAKE_IMAGES
+  stored = jax.tree.map(jnp.asarray, batches.stored(train))
+  draws = jax.random.uniform(jax.random.PRNGKey(2), (5, 3))
+  batch = batches.assembler(made)(stored, jnp.arange(5), draws)
+  assert batch.x.shape == (5, 16, 16, 3)
+  assert float(jnp.std(batch.x)) > 0.5  # of noise over all grey levels
+  assert batches.fixed(judged, 7, made, random=False).images.shape == (7, 16, 16, 3)

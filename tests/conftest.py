@@ -1,8 +1,11 @@
 """What the tests of whole runs share: a home of their own, and a config that takes seconds."""
 
+import os
 import pathlib
 import site
 from collections.abc import Callable, Iterator
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # Bit for bit is promised there; before jax.
 
 import chex
 import jax
@@ -64,6 +67,15 @@ def tiny() -> Callable[..., ml_collections.ConfigDict]:
 def tiny_flags() -> list[str]:
   """The same for the command line, beside --config=configs/digits.py."""
   return [f"--config.{name}={value}" for name, value in TINY.items()]
+
+
+@pytest.fixture
+def quick_compilation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+  """Programs compile in half the time, for tests that do not look at their numbers."""
+  monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+  jax.config.update("jax_disable_most_optimizations", True)
+  yield
+  jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 from bigan_jax.models import dcgan
 
 Network = dcgan.Generator | dcgan.Discriminator
-KEY = jax.random.key(0)
+KEY = jax.random.key(0, impl="rbg")  # compiles faster than the default
 X = jax.random.uniform(jax.random.key(1), (3, 32, 32, 3), minval=-1)
 Z = jax.random.uniform(jax.random.key(2), (3, 5), minval=-1)
 G = dcgan.Generator((32, 32, 3), value_range=(-1.0, 3.0), width=4, z_skip=True)
@@ -41,8 +41,9 @@ def drawn(network: Network, *inputs: tuple[int, ...]) -> chex.ArrayTree:
 
 def changed(params: chex.ArrayTree, **kernels: jax.Array | float) -> chex.ArrayTree:
   """The parameters with some kernels replaced, by arrays or by one number."""
-  new = {name: jnp.broadcast_to(k, params[name]["kernel"].shape) for name, k in kernels.items()}
-  return {**params, **{name: {"kernel": kernel} for name, kernel in new.items()}}
+  new = {name: jnp.asarray(kernel, jnp.float32) for name, kernel in kernels.items()}
+  full = {name: jnp.broadcast_to(k, params[name]["kernel"].shape) for name, k in new.items()}
+  return {**params, **{name: {"kernel": kernel} for name, kernel in full.items()}}
 
 
 @functools.partial(jax.jit, static_argnames=("network", "batches"))
@@ -152,12 +153,12 @@ def test_first_layer_of_the_generator_is_rows_columns_channels() -> None:
 
 def test_z_enters_g_at_every_hidden_layer_where_it_skips() -> None:
   cut = changed(drawn(G, Z.shape), fc1=0)
-  _, activations = apply(G, cut, Z)
-  assert not jnp.any(activations["fc1"])
-  assert jnp.any(activations["deconv2"])
-  _, activations = apply(G, changed(cut, deconv2_z=0), Z)
-  assert not jnp.any(activations["deconv2"])
-  assert jnp.any(activations["deconv3"])
+  reached = lambda params: {
+      name for name, a in apply(G, params, Z)[1].items() if not np.allclose(a, a[:1], atol=1e-3)
+  }
+  assert reached(cut) == {"deconv2", "deconv3"}
+  assert reached(changed(cut, deconv2_z=0)) == {"deconv3"}
+  assert reached(changed(cut, deconv2_z=0, deconv3_z=0)) == set()
   projections = {name for name in cut if name.endswith("_z")}
   assert projections == {"deconv2_z", "deconv3_z"}
   without = shapes(dcgan.Generator((32, 32, 3)), Z.shape)[0]

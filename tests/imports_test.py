@@ -11,14 +11,14 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 ORDER = (  # A module may import from lines above its own, and from its own folder.
-    "config disk latents",
+    "config disk latents clock",
     "data",
     "models",
     "objectives",
     "data.batches",  # Makes the Batch that objectives define.
     "state",
     "train_step",
-    "parallel",
+    "parallel console",
     "checkpoints records",
     "workdir",
     "trainer",

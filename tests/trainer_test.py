@@ -1,4 +1,4 @@
-"""Tests of the loop: when what is due, and that stops, kills and damage cost no bit of the result."""
+"""Tests of the loop: stops, kills and damage cost no bit of the result."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import chex
@@ -25,69 +25,9 @@ from bigan_jax.data.sources import Split
 from bigan_jax.evaluation import metrics
 from bigan_jax.objectives import OBJECTIVES
 from bigan_jax.state import Schedule, TrainState, initial_state, optimiser
-from bigan_jax.trainer import Clock
 
 ROOT = pathlib.Path(__file__).parent.parent
 LONG = {"epochs": 6, "eval.every": 2, "save_every": 1, "steps_per_dispatch": 1}
-
-
-# When what is due
-
-
-def at(steps: int, clock: Clock, rule: Callable[[int], bool]) -> list[float]:
-  """The epochs, whole or not, at which a rule holds."""
-  return [step / clock.steps_per_epoch for step in range(steps + 1) if rule(step)]
-
-
-def test_evaluations_are_at_0_1_every_so_many_the_middle_and_the_end() -> None:
-  clock = Clock(4, epochs=70, stop_epoch=70, evaluate_every=25, save_every=30, dispatch=4)
-  assert clock.last_step == 280
-  assert at(280, clock, clock.evaluates_at) == [0, 1, 25, 35, 50, 70]
-  assert at(280, clock, clock.saves_at) == [0, 1, 25, 30, 35, 50, 60, 70]
-
-
-def test_the_middle_is_the_end_of_the_constant_phase() -> None:
-  clock = Clock(2, epochs=7, stop_epoch=7, evaluate_every=100, save_every=100, dispatch=2)
-  assert at(14, clock, clock.evaluates_at) == [0, 1, 4, 7]
-  schedule = Schedule(1.0, 0.01, 2, constant_epochs=4, decay_epochs=3)
-  assert schedule(4 * 2 - 1) == 1 and schedule(4 * 2) < 1
-
-
-def test_a_run_that_stops_early_is_judged_where_it_stops() -> None:
-  clock = Clock(3, epochs=400, stop_epoch=7, evaluate_every=5, save_every=50, dispatch=3)
-  assert clock.last_step == 21
-  assert at(21, clock, clock.evaluates_at) == [0, 1, 5, 7]
-
-
-@pytest.mark.parametrize("steps, most, expected", [
-    (391, 100, [100, 100, 100, 91]),  # No even share is worth it: 391 = 17 * 23.
-    (400, 100, [100] * 4),
-    (99, 100, [99]),
-    (10, 4, [2] * 5),
-    (98, 50, [49] * 2),
-    (7, 1, [1] * 7),
-])
-def test_dispatches_fill_an_epoch(
-    tiny: Callable, steps: int, most: int, expected: list[int]
-) -> None:
-  config = tiny()
-  config.batch_size, config.steps_per_dispatch = 16, most
-  clock = trainer.clock(config, steps * 16 - 3)
-  assert clock.steps_per_epoch == steps  # The last batch is filled up: reference section 5.
-  step, found = 2 * steps, []
-  while step < 3 * steps:
-    found.append(clock.steps_to_dispatch(step))
-    step += found[-1]
-  assert found == expected
-  assert clock.steps_to_dispatch(3 * steps - 1) == 1  # Never across the end of an epoch.
-
-
-def test_the_clock_of_a_config(tiny: Callable) -> None:
-  config = tiny()
-  config.epochs = 9
-  assert trainer.clock(config, 1250)[:3] == (5, 9, 9)
-  config.stop_epoch = 4
-  assert trainer.clock(config, 1251)[:3] == (6, 9, 4)
 
 
 # What is reported
@@ -379,14 +319,6 @@ def test_sigterm_and_kills_at_any_moment_cost_no_bit(
     assert process.returncode in (-signal.SIGKILL, 0), errors
   jobs.train(config, str(tmp_path))
   assert_same(read(tmp_path, config), expected)
-
-
-@pytest.fixture
-def quick_compilation() -> Iterator[None]:
-  """Programs that are compiled in half the time, for what does not look at their numbers."""
-  jax.config.update("jax_disable_most_optimizations", True)
-  yield
-  jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.mark.parametrize("name", configs.OBJECTIVES[1:])

@@ -8,10 +8,12 @@ import ml_collections
 import numpy as np
 
 from bigan_jax.config import validate_shape
-from bigan_jax.data import preprocess, sources
+from bigan_jax.data import fake, preprocess, sources
 from bigan_jax.data.sources import Split
 from bigan_jax.data.strips import Strips
 from bigan_jax.objectives import Batch
+
+FAKE_IMAGES = (2_560, 512)  # to train on and to judge by
 
 Views = Callable[[jax.Array], Batch]
 
@@ -22,7 +24,9 @@ def load(config: ml_collections.ConfigDict) -> tuple[Split, Split]:
   Raises:
     ValueError: they do not fit the config's networks, and what sources.load_experiment raises.
   """
-  data = config.data
+  data, shape = config.data, tuple(config.model.encoder_shape)
+  if data.name == "fake":
+    return tuple(fake.split(count, shape, data.edge, count) for count in FAKE_IMAGES)
   train, judged = sources.load_experiment(
       data.name, data.splits, config.data_dir, data.path, edge=data.edge,
       validation_share=data.validation_share, max_labels=data.max_labels,

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import chex
+import jax
 import numpy as np
 
 from bigan_jax.data.preprocess import to_uint8
@@ -44,8 +46,22 @@ def by_class(labels: np.ndarray, num_classes: int) -> np.ndarray:
   return np.concatenate([np.resize(np.flatnonzero(labels == c), COLUMNS) for c in present])
 
 
+def filters(params: chex.ArrayTree, channels: int) -> np.ndarray | None:
+  """The kernels that touch pixels, each scaled to 0..255 and enlarged: uint8 [N, 4 k, 4 k, C].
+
+  Figure 3 of the paper; None where no layer is convolutional.
+  """
+  kernels = [a for a in jax.tree.leaves(params) if a.ndim == 4 and a.shape[2] == channels]
+  if not kernels:
+    return None
+  kernel = np.asarray(kernels[0]).transpose(3, 0, 1, 2)
+  low, high = (f(kernel, axis=(1, 2, 3), keepdims=True) for f in (np.min, np.max))
+  scaled = np.uint8(np.round(255 * (kernel - low) / np.maximum(high - low, 1e-12)))
+  return scaled.repeat(4, axis=1).repeat(4, axis=2)
+
+
 def painter(judge: Judge, write: Write) -> Evaluator:
-  """An evaluator that yields no number but writes `samples` and `reconstructions`."""
+  """An evaluator that yields no number but writes samples, reconstructions and filters."""
   chosen = judge.images.images[by_class(judge.images.labels, judge.images.num_classes)]
   def paint(snapshot: Snapshot) -> Results:
     G, E, _ = judge.networks
@@ -55,6 +71,10 @@ def painter(judge: Judge, write: Write) -> Evaluator:
       x, back = frozen.reconstruct(G, E, snapshot.variables, judge.views, chosen)
       rows = interleave(_pixels(judge, x), _pixels(judge, back), COLUMNS)
       write("reconstructions", snapshot.step, grid(rows, COLUMNS))
+    for player, variables in snapshot.variables.items():
+      kernels = filters(variables["params"], chosen.shape[-1])
+      if kernels is not None:
+        write(f"filters_{player}", snapshot.step, grid(kernels, COLUMNS))
     return ()
   return paint
 
