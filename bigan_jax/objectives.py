@@ -73,11 +73,13 @@ def l1_error(x: jax.Array, y: jax.Array) -> jax.Array:
 def bigan(run: Run, batch: Batch, z: jax.Array) -> Losses:
   """D climbs V; G and E climb Lambda. Both are halved, as the authors' code does (reference 4).
 
-  Generalised (g_X, g_Z): batch.x is g_X of the crop that E sees, and g_Z the identity.
+  Generalised, D compares (g_X(x), E(x)) to (G(z), g_Z(z)). g_X, the downsizing of E's crop, is
+  applied in 8 bits where the batch is made; g_Z is the identity, as in the authors' experiment.
   """
+  g_X_x, g_Z_z = batch.x, z
   E_x = latents.code(run("E", batch.x_encoder))
   G_z = run("G", z)
-  real, fake = run.judge((batch.x, E_x), (G_z, z))
+  real, fake = run.judge((g_X_x, E_x), (G_z, g_Z_z))
   inverse = -inverse_value(real, fake) / 2
   return {"D": -value(real, fake) / 2, "G": inverse, "E": inverse}
 

@@ -29,7 +29,8 @@ class TrainState(NamedTuple):
 class Schedule(NamedTuple):
   """Constant for the first half of training, then exponential decay per epoch (reference 5).
 
-  The first decaying epoch is already below `rate`; the last runs at rate * final_factor.
+  The first decaying epoch is already below `rate`; the last runs at rate * final_factor, and so
+  does the calibration after it (reference 6).
   """
 
   rate: float
@@ -41,7 +42,8 @@ class Schedule(NamedTuple):
   def __call__(self, step: chex.Numeric) -> jax.Array:
     """The learning rate at `step` (from 0)."""
     epoch = step // self.steps_per_epoch
-    decayed = jnp.maximum(epoch - self.constant_epochs + 1, 0) / max(self.decay_epochs, 1)
+    decayed = jnp.clip(epoch - self.constant_epochs + 1, 0, self.decay_epochs)
+    decayed /= max(self.decay_epochs, 1)
     return self.rate * jnp.power(self.final_factor, decayed)
 
 

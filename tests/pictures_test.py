@@ -92,3 +92,16 @@ def test_unlabelled_images_are_reconstructed_too(tiny: Callable, made_up: Callab
   config = tiny("autoencoder_l1")
   picture = paint(config, made_up(config), classes=0)[0]["reconstructions"]
   assert picture.shape == (2 * 3 * 9 - 1, 20 * 9 - 1, 1)  # 60 images
+
+
+def test_filters_are_the_kernels_that_touch_pixels() -> None:
+  kernel = RS.normal(size=(5, 5, 3, 7)).astype(np.float32)
+  params = {"conv1": {"kernel": kernel}, "conv2": {"kernel": np.zeros((5, 5, 7, 9))},
+            "out": {"kernel": np.zeros((9, 3))}}
+  found = pictures.filters(params, channels=3)
+  assert found.shape == (7, 20, 20, 3) and found.dtype == np.uint8
+  assert found.min(axis=(1, 2, 3)).max() == 0 and found.max(axis=(1, 2, 3)).min() == 255
+  np.testing.assert_array_equal(found[:, 0, 0], found[:, 3, 3])  # enlarged four times
+  order = np.argsort(kernel[..., 2].reshape(-1))
+  assert (np.diff(found[2, ::4, ::4].reshape(-1)[order].astype(int)) >= 0).all()
+  assert pictures.filters({"fc1": {"kernel": np.zeros((784, 8))}}, channels=1) is None

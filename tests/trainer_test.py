@@ -165,7 +165,7 @@ def test_a_run_leaves_what_it_should(expected: Result) -> None:
   assert [row["step"] for row in expected.rows] == [0, 5, 10, 15, 20, 30]
   rates = [row["rate"] for row in expected.rows]
   np.testing.assert_allclose(rates[:3], 2e-4, rtol=1e-6)
-  np.testing.assert_allclose(rates[3:], 2e-4 * 0.01 ** (np.array([1, 2, 4]) / 3), rtol=1e-6)
+  np.testing.assert_allclose(rates[3:], 2e-4 * 0.01 ** (np.array([1, 2, 3]) / 3), rtol=1e-6)
   first, last = expected.rows[0], expected.rows[-1]
   assert_names("bigan", first, last)
   for name in ("JD", "G", "E"):

@@ -1,0 +1,42 @@
+"""What every command-line program shares: flags read kindly, and errors in one sentence."""
+
+from collections.abc import Callable, Sequence
+import pathlib
+import sys
+
+from absl import app
+from absl import flags
+from absl import logging
+
+from bigan_jax import config as configs
+
+TRACEBACK = flags.DEFINE_bool("traceback", False, "Show where an error came from.")
+
+
+def run(main: Callable[[Sequence[str]], None]) -> None:
+  """Runs main(argv), and turns what a user can mend into one sentence and exit code 1."""
+  try:
+    app.run(main, argv=[configs.find_file(argument) for argument in sys.argv],
+            flags_parser=parse_flags)
+  except (ValueError, OSError, ArithmeticError, ImportError) as error:
+    if "--traceback" in sys.argv:
+      raise
+    sys.exit(f"{pathlib.Path(sys.argv[0]).name}: {error}")
+
+
+def parse_flags(argv: Sequence[str]) -> list[str]:
+  """Like absl's, but a wrong flag raises ValueError in one sentence."""
+  try:
+    rest = flags.FLAGS(argv)
+  except flags.Error as error:
+    lines = [line.strip() for line in str(error).splitlines()]
+    if "Traceback (most recent call last):" in lines:  # Out of a config file: its last line.
+      lines = [[line for line in lines if line][-1].removeprefix("ValueError: ")]
+    raise ValueError(" ".join(lines)) from error
+  except (AttributeError, KeyError) as error:  # ml_collections'; the innermost message is plain.
+    while isinstance(error.args[0], Exception):
+      error = error.args[0]
+    raise ValueError(f"Unknown config field {'. '.join(error.args[0].splitlines())}") from error
+  if flags.FLAGS["verbosity"].using_default_value:
+    flags.FLAGS.verbosity = logging.WARNING  # At absl's default, INFO, libraries say too much.
+  return rest
