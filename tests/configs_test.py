@@ -1,4 +1,4 @@
-"""Tests of every config file in every variant and both recipes: it builds, and says what it should."""
+"""Tests of every config file, in every variant and both recipes: it builds, and is right."""
 
 import importlib
 import json

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from bigan_jax.data import preprocess
+from bigan_jax.data.batches import Views
 from bigan_jax.evaluation import frozen
 from bigan_jax.models import Networks
 from bigan_jax.objectives import Batch
@@ -36,6 +38,15 @@ def _made(tiny: Callable, made_up: Callable, request: pytest.FixtureRequest) -> 
   return Frozen(*made_up(tiny(f"latent_regressor,recipe={request.param}")))
 
 
+def describe(
+    network: nn.Module, variables: chex.ArrayTree, views: Views, sees: str, images: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """All blocks in one."""
+  outputs, features = zip(*frozen.describe(network, variables, views, sees, images), strict=True)
+  assert all(len(block) == frozen.BLOCK for block in outputs[:-1])
+  return np.concatenate(outputs), np.concatenate(features)
+
+
 def encode_by_hand(variables: chex.ArrayTree, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """E in numpy: the output, and the features after the normalised layer."""
   params, sums = variables["params"], variables["batch_stats"]["fc2_bn"]
@@ -49,7 +60,7 @@ def encode_by_hand(variables: chex.ArrayTree, images: np.ndarray) -> tuple[np.nd
 def test_statistics_are_the_calibrated_ones(made: Frozen) -> None:
   """Reference section 6: test mode uses sum / count of means and of variances."""
   variables = jax.tree.map(np.asarray, made.variables["E"])
-  found = frozen.describe(made.networks.E, variables, view, "x_encoder", IMAGES[:50])
+  found = describe(made.networks.E, variables, view, "x_encoder", IMAGES[:50])
   for ours, by_hand in zip(found, encode_by_hand(variables, IMAGES[:50]), strict=True):
     np.testing.assert_allclose(ours, by_hand, rtol=1e-4, atol=1e-5)
 
@@ -71,12 +82,12 @@ def test_test_mode_changes_no_variable_and_is_not_training_mode(made: Frozen, pl
 @pytest.mark.parametrize("player", ["E", "D"])
 def test_an_image_is_described_alike_in_any_company(made: Frozen, player: str) -> None:
   network, variables = getattr(made.networks, player), made.variables[player]
-  describe = functools.partial(frozen.describe, network, variables, view, "x")
-  outputs, features = describe(IMAGES)
+  describe_images = functools.partial(describe, network, variables, view, "x")
+  outputs, features = describe_images(IMAGES)
   assert len(outputs) == len(features) == len(IMAGES) and features.shape[1:] == (16,)
   assert outputs.shape[1:] == ((5,) if player == "E" else ())
   for i in (0, 17, frozen.BLOCK - 1, frozen.BLOCK, len(IMAGES) - 1):
-    output, feature = describe(IMAGES[i:i + 1])
+    output, feature = describe_images(IMAGES[i:i + 1])
     np.testing.assert_allclose(output[0], outputs[i], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(feature[0], features[i], rtol=1e-4, atol=1e-5)
 
@@ -102,5 +113,5 @@ def test_a_network_is_shown_the_field_that_it_sees(made: Frozen) -> None:
   E, variables = made.networks.E, made.variables["E"]
   x = view(IMAGES[:10]).x
   for sees, scale in (("x", 0.5), ("x_encoder", 1.0)):
-    output, _ = frozen.describe(E, variables, halves, sees, IMAGES[:10])
+    output, _ = describe(E, variables, halves, sees, IMAGES[:10])
     np.testing.assert_allclose(output, frozen.apply(E, variables, x * scale), atol=1e-5)

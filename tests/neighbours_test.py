@@ -1,6 +1,5 @@
 """Tests of exact nearest neighbours, with scikit-learn as the oracle."""
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import sklearn.neighbors

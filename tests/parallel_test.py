@@ -1,11 +1,10 @@
-"""Tests of the mapped programs: any number of devices, and any cut into dispatches, is no matter."""
+"""Tests of the mapped programs: neither devices nor the cut into dispatches matter."""
 
 import logging
 import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Callable
 from typing import NamedTuple
 
 import chex
@@ -61,7 +60,8 @@ def prepare(variant: str) -> Case:
   config.batch_size, config.model.latent_dim = 16, 5
   for player in "GED":
     config.model[player].width = 16
-  rs, objective, tx = np.random.RandomState(0), OBJECTIVES[config.objective], optimiser(config.optim)
+  objective, tx = OBJECTIVES[config.objective], optimiser(config.optim)
+  rs = np.random.RandomState(0)
   images = rs.randint(256, size=(SIZE, 8, 8, 1)).astype(np.uint8)
   labels = rs.randint(10, size=SIZE).astype(np.int32)
   networks = models.build(config.model)

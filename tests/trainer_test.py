@@ -19,7 +19,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from bigan_jax import checkpoints, config as configs, jobs, models, trainer
+from bigan_jax import checkpoints, jobs, models, trainer
 from bigan_jax.data import batches
 from bigan_jax.data.sources import Split
 from bigan_jax.evaluation import metrics
@@ -112,31 +112,6 @@ def assert_same(found: Result, expected: Result) -> None:
   assert found.pictures == expected.pictures
 
 
-LOSSES = {
-    "bigan": {"JD", "G", "E", "D_real", "D_fake"},
-    "gan": {"D", "G", "D_real", "D_fake"},
-    "latent_regressor": {"D", "G", "E", "D_real", "D_fake"},
-    "joint_latent_regressor": {"D", "G", "E", "D_real", "D_fake"},
-    "autoencoder_l2": {"G", "E"},
-    "autoencoder_l1": {"G", "E"},
-}
-ENCODER = {
-    "NNC_e", "NNC_e-", "CLS_e-", "code_std_mean", "code_std_min", "EGr", "EGr_b", "EGg", "EGg_b"
-}
-DISCRIMINATOR = {
-    "gan": {"NNC_d", "CLS_d"}, "latent_regressor": {"NNC_d"}, "joint_latent_regressor": {"NNC_d"}
-}
-
-
-def assert_names(objective: str, first: dict, last: dict) -> None:
-  """The names that scripts rely on, in the rows before training and after it."""
-  players = OBJECTIVES[objective].players
-  always = {"step", "epoch", "rate", "NND", "NND/10", "NND/100"} | LOSSES[objective]
-  judged = (ENCODER if "E" in players else set()) | DISCRIMINATOR.get(objective, set())
-  assert set(first) == always | judged
-  assert set(last) == always | judged | {f"grad_norm_{player}" for player in players}
-
-
 @pytest.fixture(scope="module")
 def config(tiny: Callable) -> ml_collections.ConfigDict:
   config = tiny()
@@ -167,7 +142,6 @@ def test_a_run_leaves_what_it_should(expected: Result) -> None:
   np.testing.assert_allclose(rates[:3], 2e-4, rtol=1e-6)
   np.testing.assert_allclose(rates[3:], 2e-4 * 0.01 ** (np.array([1, 2, 3]) / 3), rtol=1e-6)
   first, last = expected.rows[0], expected.rows[-1]
-  assert_names("bigan", first, last)
   for name in ("JD", "G", "E"):
     assert first[name] == pytest.approx(np.log(2), abs=1e-6) != last[name]
   assert (first["D_real"], first["D_fake"]) == (0.5, 0.5)
@@ -319,19 +293,3 @@ def test_sigterm_and_kills_at_any_moment_cost_no_bit(
     assert process.returncode in (-signal.SIGKILL, 0), errors
   jobs.train(config, str(tmp_path))
   assert_same(read(tmp_path, config), expected)
-
-
-@pytest.mark.parametrize("name", configs.OBJECTIVES[1:])
-def test_every_objective_runs_from_end_to_end(
-    tiny: Callable, quick_compilation: None, name: str, tmp_path: pathlib.Path
-) -> None:
-  jobs.train(tiny(name), str(tmp_path))
-  players = OBJECTIVES[name].players
-  first, last = read_rows(tmp_path)
-  assert_names(name, first, last)
-  assert (last["step"], last["epoch"]) == (5, 1)
-  assert all(isinstance(value, (int, float)) for value in last.values())
-  pictures = {"samples"} | ({"reconstructions"} if "E" in players else set())
-  assert {p.name for p in (tmp_path / "pictures").iterdir()} == pictures
-  folder = tmp_path / "networks" / "00000005"
-  assert {p.name for p in folder.iterdir() if p.is_dir()} - {"info"} == set(players)
