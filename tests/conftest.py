@@ -71,11 +71,18 @@ def tiny_flags() -> list[str]:
 
 @pytest.fixture
 def quick_compilation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-  """Programs compile in half the time, for tests that do not look at their numbers."""
-  monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-  jax.config.update("jax_disable_most_optimizations", True)
+  """Programs compile in half the time, for tests that do not look at their numbers.
+
+  They stay out of every cache, where later tests would find them and differ by roundings.
+  """
+  quick = {"jax_disable_most_optimizations": True, "jax_enable_compilation_cache": False}
+  for name, value in quick.items():
+    monkeypatch.setenv(name.upper(), str(int(value)))
+    jax.config.update(name, value)
   yield
-  jax.config.update("jax_disable_most_optimizations", False)
+  for name, value in quick.items():
+    jax.config.update(name, not value)
+  jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

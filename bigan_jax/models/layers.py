@@ -14,7 +14,7 @@ def leaky_relu(x: jax.Array) -> jax.Array:
 
 
 def linear(features: int, name: str, stddev: float = 0.02) -> nn.Dense:
-  """A linear layer without bias, weights N(0, stddev); stddev 0 gives zeros (reference section 0)."""
+  """A linear layer without bias, weights N(0, stddev); stddev 0: zeros (reference section 0)."""
   init = nn.initializers.normal(stddev) if stddev else nn.initializers.zeros
   return nn.Dense(features, use_bias=False, kernel_init=init, name=name)
 
@@ -41,11 +41,14 @@ class BatchNorm(nn.Module):
     Only the first of several batches is calibrated on: the real pairs, in D.
     """
     channels = x.shape[-1]
-    stacked = x.reshape(batches, -1, channels)
+    # A leading axis of one batch slows the gradients of the sums: 632 instead of 70 ms for
+    # [128, 32, 32, 64] on 2 CPU cores.
+    stacked = x.reshape(*(() if batches == 1 else (batches,)), -1, channels)
     if train:
       mean, var = self._batch_statistics(stacked)
       if self.is_mutable_collection("batch_stats"):
-        self._accumulate(mean[0, 0], var[0, 0], stacked.shape[1] * self._devices())
+        first = (s.reshape(-1, channels)[0] for s in (mean, var))
+        self._accumulate(*first, stacked.shape[-2] * self._devices())
     else:
       mean, var = self._calibrated_statistics(channels)
     y = (stacked - mean) * jax.lax.rsqrt(var + EPSILON)
@@ -55,9 +58,9 @@ class BatchNorm(nn.Module):
     return y.reshape(x.shape)
 
   def _batch_statistics(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean and biased variance of each batch: x [n, B, C] -> two of [n, 1, C]."""
-    mean = self._average(jnp.mean(x, axis=1, keepdims=True))
-    return mean, self._average(jnp.mean(jnp.square(x - mean), axis=1, keepdims=True))
+    """Mean and biased variance of each batch: x [..., B, C] -> two of [..., 1, C]."""
+    mean = self._average(jnp.mean(x, axis=-2, keepdims=True))
+    return mean, self._average(jnp.mean(jnp.square(x - mean), axis=-2, keepdims=True))
 
   def _sums(self, channels: int) -> tuple[nn.Variable, nn.Variable, nn.Variable]:
     """Count, sum of means and sum of variances, as the authors' weight files hold them."""
