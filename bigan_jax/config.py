@@ -218,6 +218,17 @@ def validate(config: ml_collections.ConfigDict) -> None:
     raise ValueError(
         f"config.stop_epoch is {config.stop_epoch}, beyond config.epochs = {config.epochs}."
     )
+  if config.objective not in OBJECTIVES:
+    raise ValueError(
+        f"config.objective is {config.objective!r}: {nearest(config.objective, OBJECTIVES)}"
+    )
+  if config.alternating and config.objective.startswith("autoencoder"):
+    raise ValueError("config.alternating needs a discriminator; an autoencoder has none.")
+  _validate_sizes(config)
+
+
+def _validate_sizes(config: ml_collections.ConfigDict) -> None:
+  """Raises ValueError if the pictures, E's crops and G's images do not fit each other."""
   encoder_side, side = config.model.encoder_shape[0], config.model.image_shape[0]
   if config.data.edge and config.data.edge < encoder_side:
     raise ValueError(
@@ -229,12 +240,6 @@ def validate(config: ml_collections.ConfigDict) -> None:
         f"{config.objective} shows E the images of G, but E sees {encoder_side} pixels and G makes "
         f"{side}: take the config in which they are equal."
     )
-  if config.objective not in OBJECTIVES:
-    raise ValueError(
-        f"config.objective is {config.objective!r}: {nearest(config.objective, OBJECTIVES)}"
-    )
-  if config.alternating and config.objective.startswith("autoencoder"):
-    raise ValueError("config.alternating needs a discriminator; an autoencoder has none.")
 
 
 def validate_batch(batch_size: int, images: int, devices: int) -> None:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from bigan_jax import latents
 
 Losses = dict[str, jax.Array]
-NORM_SHIFT = 1e-8  # under the root: keeps the gradient of a norm finite at zero (reference section 7)
+NORM_SHIFT = 1e-8  # under the root: keeps a norm's gradient finite at zero (reference section 7)
 
 
 class Batch(NamedTuple):

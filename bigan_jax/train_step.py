@@ -64,7 +64,7 @@ class Run(NamedTuple):
 
 
 def draw_latents(setup: Setup, key: chex.PRNGKey, count: int) -> jax.Array:
-  """This device's share [count, d] of one draw for all devices, so that their number is no matter."""
+  """This device's share [count, d] of one draw for all devices: their number is no matter."""
   if setup.axis_name is None:
     return latents.sample(key, count, setup.latent_dim)
   z = latents.sample(key, count * jax.lax.axis_size(setup.axis_name), setup.latent_dim)
