@@ -1,87 +1,23 @@
-"""Configs: how their arguments are read, what they share, and every rule that they must obey."""
+"""Training configs: what they share, the two settings of the paper, and every rule."""
 
-from collections.abc import Iterable
-import difflib
-import pathlib
 from typing import Any
 
 import ml_collections
 
-OBJECTIVES = (
-    "bigan", "gan", "latent_regressor", "joint_latent_regressor", "autoencoder_l2",
-    "autoencoder_l1",
-)
-RECIPES = ("paper", "official")
+from bigan_jax.arguments import OBJECTIVES, nearest, parse_argument
 
 
-def nearest(name: str, known: tuple[str, ...]) -> str:
-  """The end of an error message: the known names, and the one that was probably meant."""
-  close = difflib.get_close_matches(name, known, n=1)
-  hint = f"did you mean {close[0]!r}? " if close else ""
-  return f"{hint}choose from {', '.join(known)}."
-
-
-def parse_argument(argument: str, defaults: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-  """Reads the part after the colon of `--config=FILE.py:objective,key=value,...`.
-
-  Args:
-    argument: "", "bigan" or "bigan,recipe=official"; the objective may be left out.
-    defaults: the keys that the config knows; a value takes the type of its default.
-
-  Returns:
-    (objective, values).
-  """
-  objective, values = "bigan", dict(defaults)
-  for part in filter(None, argument.split(",")):
-    key, equals, value = part.partition("=")
-    if not equals:
-      objective = part
-    elif key not in defaults:
-      raise ValueError(f"Unknown config argument {key!r}: {nearest(key, tuple(defaults))}")
-    else:
-      values[key] = _typed(key, value, defaults[key])
-  if objective not in OBJECTIVES:
-    raise ValueError(f"Unknown variant {objective!r}: {nearest(objective, OBJECTIVES)}")
-  if values.get("recipe", "paper") not in RECIPES:
-    raise ValueError(f"Unknown recipe {values['recipe']!r}: {nearest(values['recipe'], RECIPES)}")
-  return objective, values
-
-
-def _typed(key: str, value: str, default: Any) -> Any:
-  try:
-    return type(default)(value)
-  except ValueError:
-    kind = type(default).__name__
-    raise ValueError(f"Config argument {key}={value} is not of type {kind}.") from None
-
-
-def find_file(argument: str) -> str:
-  """Completes `--config=configs/X.py` where there is no such file here but the package has it.
-
-  Raises:
-    FileNotFoundError: it has none of that name either.
-  """
-  flag, equals, value = argument.partition("=")
-  path, colon, rest = value.partition(":")
-  if flag not in ("-config", "--config") or pathlib.Path(path).exists():
-    return argument
-  package = pathlib.Path(__file__).parent
-  folders = (package.parent / "configs", package / "configs")  # a checkout's, an installation's
-  shipped = {file.name: file for folder in folders for file in folder.glob("[!_]*.py")}
-  name = pathlib.Path(path).name
-  if name not in shipped:
-    raise FileNotFoundError(f"There is no config {path}: {nearest(name, tuple(sorted(shipped)))}")
-  return f"{flag}{equals}{shipped[name]}{colon}{rest}"
-
-
-def refuse_derived(overrides: Iterable[str]) -> None:
-  """Raises ValueError for a flag that would change a name but not the fields that it stands for."""
-  for name in ("objective", "recipe", "job"):
-    if name in overrides:
-      raise ValueError(
-          f"config.{name} also sets other fields: choose it after the colon, "
-          "--config=FILE.py:bigan,recipe=official, not by a flag of its own."
-      )
+def data_section() -> ml_collections.ConfigDict:
+  """Which pictures, in every config that reads any."""
+  data = ml_collections.ConfigDict()
+  data.name = ""
+  data.path = ""  # folder of a set of your own
+  data.splits = "validation"  # or "test": train on all, evaluate on the test set
+  data.edge = 0  # shorter side that pictures of unequal size are resized to; 0: as they are
+  data.flip = False  # mirror training images with probability 1/2
+  data.validation_share = 0.1  # of a folder without a split of its own
+  data.max_labels = 0  # only images of the first so many classes; 0: all
+  return data
 
 
 def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
@@ -100,14 +36,7 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.calibration_steps = 1000  # before each evaluation (reference section 6)
   config.save_every = 5  # epochs between checkpoints for resuming
 
-  config.data = ml_collections.ConfigDict()
-  config.data.name = ""
-  config.data.path = ""  # folder of a set of your own
-  config.data.splits = "validation"  # or "test": train on all, evaluate on the test set
-  config.data.edge = 0  # shorter side that pictures of unequal size are resized to; 0: as they are
-  config.data.flip = False  # mirror training images with probability 1/2
-  config.data.validation_share = 0.1  # of a folder without a split of its own
-  config.data.max_labels = 0  # only images of the first so many classes; 0: all
+  config.data = data_section()
 
   config.optim = ml_collections.ConfigDict()
   config.optim.rate = 2e-4
@@ -192,18 +121,27 @@ def encoder_out_stddev(objective: str) -> float:
   return 0.0 if objective.endswith("latent_regressor") else 0.02
 
 
+def check_least(config: ml_collections.ConfigDict, least: dict[str, float]) -> None:
+  """Raises ValueError for the first of the named fields that is below its least value.
+
+  Args:
+    least: {"section.field": value}; fields that the config lacks are passed over.
+  """
+  flat = dict(_fields(config))
+  for name, value in least.items():
+    if name in flat and not flat[name] >= value:
+      raise ValueError(f"config.{name} is {flat[name]}, but must be at least {value}.")
+
+
 def validate(config: ml_collections.ConfigDict) -> None:
   """Raises ValueError, in one sentence, for the first field that is out of range."""
-  at_least = {
+  check_least(config, {
       "batch_size": 2, "epochs": 0, "stop_epoch": 0, "alternating": 0, "steps_per_dispatch": 1,
       "calibration_steps": 1, "save_every": 1, "eval.every": 1, "eval.images": 0,
       "eval.references": 0, "eval.samples": 100, "model.latent_dim": 1, "model.G.width": 1,
       "model.E.width": 1, "model.D.width": 1, "optim.weight_decay": 0, "seed": 0,
-  }
+  })
   flat = dict(_fields(config))
-  for name, least in at_least.items():
-    if name in flat and not flat[name] >= least:
-      raise ValueError(f"config.{name} is {flat[name]}, but must be at least {least}.")
   for name in ("optim.rate", "optim.final_factor"):
     if not 0 < flat[name] <= 1:
       raise ValueError(f"config.{name} is {flat[name]}, but must be above 0 and at most 1.")

@@ -8,7 +8,7 @@ from absl import app
 from absl import flags
 from absl import logging
 
-from bigan_jax import config as configs
+from bigan_jax import arguments
 
 TRACEBACK = flags.DEFINE_bool("traceback", False, "Show where an error came from.")
 
@@ -16,7 +16,7 @@ TRACEBACK = flags.DEFINE_bool("traceback", False, "Show where an error came from
 def run(main: Callable[[Sequence[str]], None]) -> None:
   """Runs main(argv), and turns what a user can mend into one sentence and exit code 1."""
   try:
-    app.run(main, argv=[configs.find_file(argument) for argument in sys.argv],
+    app.run(main, argv=[arguments.find_file(word) for word in sys.argv],
             flags_parser=parse_flags)
   except (ValueError, OSError, ArithmeticError, ImportError) as error:
     if "--traceback" in sys.argv:

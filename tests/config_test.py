@@ -1,4 +1,4 @@
-"""Tests of how configs are found and read, and of every rule that they must obey."""
+"""Tests of what training configs share, and of every rule that they must obey."""
 
 import json
 import pathlib
@@ -11,41 +11,6 @@ from bigan_jax import config as configs
 
 Tiny = Callable[..., ml_collections.ConfigDict]
 ROOT = pathlib.Path(__file__).parent.parent
-
-
-@pytest.mark.parametrize("argument, expected", [
-    ("", ("bigan", "paper")),
-    ("gan", ("gan", "paper")),
-    ("recipe=official", ("bigan", "official")),
-    ("latent_regressor,recipe=official", ("latent_regressor", "official")),
-    ("recipe=official,latent_regressor", ("latent_regressor", "official")),
-])
-def test_arguments_after_the_colon(argument: str, expected: tuple[str, str]) -> None:
-  objective, values = configs.parse_argument(argument, {"recipe": "paper"})
-  assert (objective, values["recipe"]) == expected
-  config = configs.permutation_invariant(argument)
-  assert (config.objective, config.recipe) == expected
-
-
-def test_a_value_takes_the_type_of_its_default() -> None:
-  _, values = configs.parse_argument("crop=112,scale=2", {"crop": 64, "scale": 0.5, "name": "x"})
-  assert values == {"crop": 112, "scale": 2.0, "name": "x"}
-  assert type(values["crop"]) is int and type(values["scale"]) is float
-  with pytest.raises(ValueError, match="crop=big is not of type int"):
-    configs.parse_argument("crop=big", {"crop": 64})
-
-
-@pytest.mark.parametrize("argument, sentence", [
-    ("bigann", "Unknown variant 'bigann': did you mean 'bigan'[?] choose from bigan, gan, "),
-    ("latent_regresor", "did you mean 'latent_regressor'[?]"),
-    ("xyz", "Unknown variant 'xyz': choose from bigan, "),
-    ("recipe=offical", "Unknown recipe 'offical': did you mean 'official'[?]"),
-    ("recipee=paper", "Unknown config argument 'recipee': did you mean 'recipe'[?]"),
-    ("recipe=", "Unknown recipe '': choose from paper, official"),
-])
-def test_a_wrong_argument_is_answered_with_the_nearest(argument: str, sentence: str) -> None:
-  with pytest.raises(ValueError, match=sentence):
-    configs.permutation_invariant(argument)
 
 
 OUT_OF_RANGE = [
@@ -118,13 +83,6 @@ def test_an_autoencoder_cannot_alternate(tiny: Tiny) -> None:
     configs.validate(config)
 
 
-def test_names_that_stand_for_other_fields_are_no_flags() -> None:
-  configs.refuse_derived(["epochs", "data.name"])
-  for name in ("objective", "recipe", "job"):
-    with pytest.raises(ValueError, match=f"config.{name} .* after the colon"):
-      configs.refuse_derived(["epochs", name])
-
-
 def test_the_batch_must_fit_devices_and_set() -> None:
   configs.validate_batch(128, 128, 4)
   for arguments, sentence in (
@@ -140,44 +98,6 @@ def test_images_of_another_set_are_refused(tiny: Tiny) -> None:
   configs.validate_shape(tiny(), (8, 8, 1))
   with pytest.raises(ValueError, match=r"\(8, 8, 1\), but the images of digits are \(28, 28, 1\)"):
     configs.validate_shape(tiny(), (28, 28, 1))
-
-
-def test_a_config_is_found_in_a_checkout_from_anywhere(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-  monkeypatch.chdir(ROOT)
-  assert configs.find_file("--config=configs/mnist.py:gan") == "--config=configs/mnist.py:gan"
-  monkeypatch.chdir(tmp_path)
-  found = f"--config={ROOT}/configs/mnist.py:gan,recipe=official"
-  assert configs.find_file("--config=configs/mnist.py:gan,recipe=official") == found
-  assert configs.find_file("--config=mnist.py") == f"--config={ROOT}/configs/mnist.py"
-  (tmp_path / "mnist.py").write_text("# my own")
-  assert configs.find_file("--config=mnist.py") == "--config=mnist.py"
-
-
-def test_a_config_is_found_in_an_installed_package(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-  package = tmp_path / "site-packages" / "bigan_jax"
-  for folder in (package / "configs", package.parent / "configs"):  # The latter is somebody's.
-    folder.mkdir(parents=True)
-    (folder / "mnist.py").touch()
-  monkeypatch.setattr(configs, "__file__", str(package / "config.py"))
-  monkeypatch.chdir(tmp_path)
-  assert configs.find_file("--config=configs/mnist.py") == f"--config={package}/configs/mnist.py"
-
-
-def test_a_config_that_nobody_has_is_answered_with_the_nearest() -> None:
-  sentence = r"no config configs/digts.py: did you mean 'digits.py'\? choose from .*mnist.py"
-  with pytest.raises(FileNotFoundError, match=sentence):
-    configs.find_file("--config=configs/digts.py:gan")
-
-
-@pytest.mark.parametrize("flag", [
-    "--workdir=configs/nope.py", "--config.epochs=3", "--config", "configs/nope.py", "--help",
-])
-def test_other_arguments_are_left_alone(flag: str) -> None:
-  assert configs.find_file(flag) == flag
 
 
 def test_what_all_share_are_plain_values() -> None:
