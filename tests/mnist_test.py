@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from tensorflow_datasets.image_classification import mnist as stock
 
+from bigan_jax.data import sources
 from bigan_jax.data.builders import mnist
 
 SIZES = {"train": 12, "t10k": 5}
@@ -73,6 +74,27 @@ def test_download_and_prepare(
     assert examples[0]["image"].shape == (28, 28, 1)
     stored = pairs([e["image"] for e in examples], [e["label"] for e in examples])
     assert stored == pairs(*written[prefix])
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_the_split_is_that_of_the_files_shuffled_by_the_authors_seed(
+    name: str,
+    server: tuple[str, pathlib.Path],
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  """Reference section 8. TFDS stores the images in an order of its own."""
+  url, folder = server
+  images, labels = write_files(folder)["train"]
+  cls = {"mnist": mnist.Mnist, "fashion_mnist": mnist.FashionMnist}[name]
+  monkeypatch.setattr(cls, "URL", url)
+  order = np.random.RandomState(42).permutation(12)
+  for splits, used in (("validation", order[:10]), ("test", order)):
+    train, judged = sources.load_experiment(name, splits, str(tmp_path))
+    np.testing.assert_array_equal(train.images[..., 0], images[used])
+    np.testing.assert_array_equal(train.labels, labels[used])
+    assert len(judged.labels) == (2 if splits == "validation" else 5)
+  assert sources.load(name, "train", str(tmp_path)).images.tobytes() != images.tobytes()
 
 
 @pytest.mark.parametrize(
