@@ -1,13 +1,14 @@
 """The training step and the calibration step: pure, per-device functions; parallel.py maps them."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 import optax
 
-from bigan_jax import latents
+from bigan_jax import latents, precision
 from bigan_jax.models import Networks
 from bigan_jax.objectives import Batch, Objective
 from bigan_jax.state import Optimiser, Schedule, TrainState
@@ -27,6 +28,7 @@ class Setup(NamedTuple):
     discriminator_steps: 0 updates all players simultaneously; n > 0 alternates n updates of D
       with one of G and E, each on a minibatch of its own (paper, section 3.3).
     axis_name: the device axis, None outside of a map.
+    precision: what the networks are computed with, a key of precision.PRODUCTS.
   """
 
   networks: Networks
@@ -36,6 +38,7 @@ class Setup(NamedTuple):
   latent_dim: int
   discriminator_steps: int = 0
   axis_name: str | None = None
+  precision: str = "float32"
 
   def average(self, tree: chex.ArrayTree) -> chex.ArrayTree:
     """Mean over the device axis."""
@@ -43,23 +46,42 @@ class Setup(NamedTuple):
 
 
 class Run(NamedTuple):
-  """Applies networks at given parameters in training mode: `run(name, *inputs) -> output`."""
+  """Applies networks at given parameters in training mode: `run(name, *inputs) -> output`.
+
+  Inputs and outputs are float32, whatever the precision.
+  """
 
   networks: Networks
   params: dict[str, chex.ArrayTree]
+  precision: str = "float32"
 
   def __call__(self, name: str, *inputs: jax.Array) -> jax.Array:
-    network = getattr(self.networks, name)
-    return network.apply({"params": self.params[name]}, *inputs, train=True)[0]
+    return self.apply(name, inputs)[0]
+
+  def apply(
+      self, name: str, inputs: Sequence[jax.Array], batches: int | None = None,
+      batch_stats: chex.ArrayTree | None = None,
+  ) -> Any:
+    """(output, activations), and with `batch_stats` given, ((output, activations), new ones).
+
+    Args:
+      batches: for D alone: how many stacked batches the inputs are.
+    """
+    variables = {"params": precision.narrow_kernels(self.params[name], self.precision)}
+    options = {} if batches is None else {"batches": batches}
+    if batch_stats is not None:
+      variables["batch_stats"] = batch_stats
+      options["mutable"] = ["batch_stats"]
+    inputs = [precision.narrow_input(x, self.precision) for x in inputs]
+    outputs = getattr(self.networks, name).apply(variables, *inputs, train=True, **options)
+    return jax.tree.map(lambda x: x.astype(jnp.float32), outputs)
 
   def judge(
       self, real: tuple[jax.Array, ...], fake: tuple[jax.Array, ...]
   ) -> tuple[jax.Array, jax.Array]:
     """D's logits of two batches, [B] each, as one product of 2 B rows."""
     stacked = [jnp.concatenate(pair) for pair in zip(real, fake, strict=True)]
-    logits, _ = self.networks.D.apply(
-        {"params": self.params["D"]}, *stacked, train=True, batches=2
-    )
+    logits, _ = self.apply("D", stacked, batches=2)
     return tuple(jnp.split(logits, 2))
 
 
@@ -80,7 +102,7 @@ def gradients(
     ({player: loss}, {player: gradient}), averaged over devices.
   """
   def losses_of(params: dict[str, chex.ArrayTree]) -> dict[str, jax.Array]:
-    return setup.objective.losses(Run(setup.networks, params), batch, z)
+    return setup.objective.losses(Run(setup.networks, params, setup.precision), batch, z)
 
   losses, pull_back = jax.vjp(losses_of, params)
   def gradient(player: str) -> chex.ArrayTree:
@@ -89,6 +111,7 @@ def gradients(
   return setup.average(losses), setup.average({p: gradient(p) for p in losses})
 
 
+@precision.traced
 def train_step(
     setup: Setup, state: TrainState, batch: Batch, key: chex.PRNGKey
 ) -> tuple[TrainState, Metrics]:
@@ -140,6 +163,7 @@ class Calibration(NamedTuple):
   opt_state: chex.ArrayTree
 
 
+@precision.traced
 def calibration_step(
     setup: Setup, params: dict[str, chex.ArrayTree], rate: chex.Numeric, carry: Calibration,
     batch: Batch, labels: jax.Array, key: chex.PRNGKey,
@@ -159,12 +183,11 @@ def calibration_step(
     the share of pairs of each kind that D judges right (ties, its initial state, count as half).
   """
   z = draw_latents(setup, key, batch.x.shape[0])
-  run = Run(setup.networks, params)
+  run = Run(setup.networks, params, setup.precision)
   stats, activations, outputs = dict(carry.batch_stats), {}, {}
   def calibrate(player: str, *inputs: jax.Array) -> jax.Array:
-    variables = {"params": params[player], "batch_stats": stats[player]}
-    (outputs[player], activations[player]), new = getattr(setup.networks, player).apply(
-        variables, *inputs, train=True, mutable=["batch_stats"]
+    (outputs[player], activations[player]), new = run.apply(
+        player, inputs, batch_stats=stats[player]
     )
     stats[player] = new.get("batch_stats", {})
     return outputs[player]

@@ -8,6 +8,7 @@ import ml_collections
 import pytest
 
 from bigan_jax import config as configs
+from bigan_jax import precision
 
 Tiny = Callable[..., ml_collections.ConfigDict]
 ROOT = pathlib.Path(__file__).parent.parent
@@ -74,6 +75,14 @@ def test_an_unknown_objective_is_refused(tiny: Tiny) -> None:
   config.objective = "bigam"
   with pytest.raises(ValueError, match="config.objective is 'bigam': did you mean 'bigan'"):
     configs.validate(config)
+
+
+def test_an_unknown_precision_is_refused(tiny: Tiny) -> None:
+  config = tiny()
+  config.precision = "float16"
+  with pytest.raises(ValueError, match="precision is 'float16': did you mean 'bfloat16'"):
+    configs.validate(config)
+  assert configs.PRECISIONS == tuple(precision.PRODUCTS)
 
 
 def test_an_autoencoder_cannot_alternate(tiny: Tiny) -> None:

@@ -1,6 +1,7 @@
 """Tests of the training step: who learns from what, when; and of the calibration step."""
 
 import functools
+import re
 from collections.abc import Callable
 
 import chex
@@ -238,3 +239,26 @@ def test_metrics_of_calibration() -> None:
   np.testing.assert_allclose(list(undecided["loss"].values()), np.log(2), rtol=1e-6)
   real, fake = jnp.array([1.0, -1.0, 2.0, 3.0]), jnp.array([-5.0, 0.0, 2.0, 1.0])
   assert train_step.accuracies(real, fake) == {"real": 0.75, "fake": 0.375}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_bfloat16_is_near_float32_and_what_must_stay_wide_does(objective: str) -> None:
+  setup, state, _ = begin(objective)
+  params = away_from_zero(state.params)
+  step = compiled(lambda precision: train_step.train_step(
+      setup._replace(precision=precision), state._replace(params=params), batch(), KEY
+  ), static_argnums=0)
+  exact, near = step("float32"), step("bfloat16")
+  assert {str(leaf.dtype) for leaf in jax.tree.leaves(near)} == {"float32", "int32"}
+  for player, loss in exact[1]["loss"].items():
+    difference = abs(near[1]["loss"][player] - loss) / abs(loss)
+    assert 0 < difference < 0.05
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_products_are_traced_at_the_chosen_precision(precision: str) -> None:
+  setup, state, blank = begin("bigan")
+  setup = setup._replace(precision=precision)
+  text = str(jax.make_jaxpr(functools.partial(train_step.train_step, setup))(state, batch(), KEY))
+  found = set(re.findall(r"precision=\(?(?:Precision\.|DotAlgorithmPreset\.)?(\w+)", text))
+  assert found == {{"float32": "HIGHEST", "tf32": "HIGH", "bfloat16": "DEFAULT"}[precision]}

@@ -1,4 +1,7 @@
-"""Applies frozen networks, in test mode with calibrated statistics, block by block."""
+"""Applies frozen networks, in test mode with calibrated statistics, block by block.
+
+All products are of full float32 precision, whatever the networks were trained with.
+"""
 
 from collections.abc import Iterator
 import functools
@@ -18,7 +21,8 @@ BLOCK = 1_024  # images at a time; a multiple of 128, the batch within which EGr
 @functools.partial(jax.jit, static_argnames=("network",))
 def apply(network: nn.Module, variables: chex.ArrayTree, *inputs: jax.Array) -> jax.Array:
   """The network's output alone."""
-  return network.apply(variables, *inputs)[0]
+  with jax.default_matmul_precision("float32"):
+    return network.apply(variables, *inputs)[0]
 
 
 @functools.partial(jax.jit, static_argnames=("network", "views", "sees"))
@@ -27,7 +31,8 @@ def _describe(
     images: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
   x = getattr(views(images), sees)
-  output, activations = network.apply(variables, x)
+  with jax.default_matmul_precision("float32"):
+    output, activations = network.apply(variables, x)
   return output, activations[network.feature_layer].reshape(x.shape[0], -1)
 
 
@@ -54,5 +59,6 @@ def reconstruct(
 ) -> tuple[jax.Array, jax.Array]:
   """(x, G(E(x))) in the native range, of images uint8 [B, H, W, C]."""
   batch = views(images)
-  logits, _ = E.apply(variables["E"], batch.x_encoder)
-  return batch.x, G.apply(variables["G"], latents.code(logits))[0]
+  with jax.default_matmul_precision("float32"):
+    logits, _ = E.apply(variables["E"], batch.x_encoder)
+    return batch.x, G.apply(variables["G"], latents.code(logits))[0]

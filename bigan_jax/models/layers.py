@@ -38,12 +38,15 @@ class BatchNorm(nn.Module):
   def __call__(self, x: jax.Array, train: bool, batches: int = 1) -> jax.Array:
     """Normalises x: [batches * B, ..., C]; each of the `batches` by its own statistics.
 
-    Only the first of several batches is calibrated on: the real pairs, in D.
+    Only the first of several batches is calibrated on: the real pairs, in D. Statistics and
+    normalisation are float32; the result is of x's type.
     """
+    x = jnp.asarray(x)
     channels = x.shape[-1]
     # A leading axis of one batch slows the gradients of the sums: 632 instead of 70 ms for
     # [128, 32, 32, 64] on 2 CPU cores.
-    stacked = x.reshape(*(() if batches == 1 else (batches,)), -1, channels)
+    wide = x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x
+    stacked = wide.reshape(*(() if batches == 1 else (batches,)), -1, channels)
     if train:
       mean, var = self._batch_statistics(stacked)
       if self.is_mutable_collection("batch_stats"):
@@ -55,7 +58,7 @@ class BatchNorm(nn.Module):
     if self.affine:
       y = y * self.param("scale", nn.initializers.ones, (channels,))
       y = y + self.param("bias", nn.initializers.zeros, (channels,))
-    return y.reshape(x.shape)
+    return y.reshape(x.shape).astype(x.dtype)
 
   def _batch_statistics(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mean and biased variance of each batch: x [..., B, C] -> two of [..., 1, C]."""

@@ -206,12 +206,14 @@ def _patches_kernel_gradient(window: Window, x: jax.Array, y: jax.Array, k: int)
   channels, features = x.shape[-1], y.shape[-1]
   everywhere = (((0, 1, 2), (0, 1, 2)), ((), ()))
   def add(total: jax.Array, chunk: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-    return total + lax.dot_general(chunk[1], _patches(chunk[0], k, window), everywhere), None
+    patches = _patches(chunk[0], k, window)
+    part = lax.dot_general(chunk[1], patches, everywhere, preferred_element_type=total.dtype)
+    return total + part, None
 
   images = _images(x.shape[1:], k, window)
-  zeros = jnp.zeros((features, k * k * channels), x.dtype)
+  zeros = jnp.zeros((features, k * k * channels), jnp.promote_types(x.dtype, jnp.float32))
   total, _ = lax.scan(add, zeros, (_chunks(x, images), _chunks(y, images)))
-  return total.T.reshape(k, k, channels, features)
+  return total.T.reshape(k, k, channels, features).astype(x.dtype)
 
 
 def _images(shape: Shape, k: int, window: Window) -> int:
