@@ -7,6 +7,9 @@ import ml_collections
 from bigan_jax.arguments import OBJECTIVES, nearest, parse_argument
 
 
+PRECISIONS = ("float32", "tf32", "bfloat16")
+
+
 def data_section() -> ml_collections.ConfigDict:
   """Which pictures, in every config that reads any."""
   data = ml_collections.ConfigDict()
@@ -17,6 +20,8 @@ def data_section() -> ml_collections.ConfigDict:
   data.flip = False  # mirror training images with probability 1/2
   data.validation_share = 0.1  # of a folder without a split of its own
   data.max_labels = 0  # only images of the first so many classes; 0: all
+  data.resident_gb = 0.0  # train on larger sets from disk; 0: larger than what memory holds
+  data.workers = 0  # processes that decode those; 0: threads
   return data
 
 
@@ -31,6 +36,7 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.epochs = 400  # constant and decaying together
   config.stop_epoch = 0  # end here, on the schedule of `epochs`; 0: at the end
   config.alternating = 0  # n > 0: n updates of D, then one of G and E; 0: simultaneous
+  config.precision = "float32"  # of the networks in training; or "tf32", "bfloat16"
   config.data_dir = ""  # of prepared data sets; "": $TFDS_DATA_DIR or ~/tensorflow_datasets
   config.steps_per_dispatch = 100  # at most; one scan on the device
   config.calibration_steps = 1000  # before each evaluation (reference section 6)
@@ -140,6 +146,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
       "calibration_steps": 1, "save_every": 1, "eval.every": 1, "eval.images": 0,
       "eval.references": 0, "eval.samples": 100, "model.latent_dim": 1, "model.G.width": 1,
       "model.E.width": 1, "model.D.width": 1, "optim.weight_decay": 0, "seed": 0,
+      "data.resident_gb": 0, "data.workers": 0,
   })
   flat = dict(_fields(config))
   for name in ("optim.rate", "optim.final_factor"):
@@ -159,6 +166,10 @@ def validate(config: ml_collections.ConfigDict) -> None:
   if config.objective not in OBJECTIVES:
     raise ValueError(
         f"config.objective is {config.objective!r}: {nearest(config.objective, OBJECTIVES)}"
+    )
+  if config.precision not in PRECISIONS:
+    raise ValueError(
+        f"config.precision is {config.precision!r}: {nearest(config.precision, PRECISIONS)}"
     )
   if config.alternating and config.objective.startswith("autoencoder"):
     raise ValueError("config.alternating needs a discriminator; an autoencoder has none.")
@@ -203,8 +214,8 @@ def validate_shape(config: ml_collections.ConfigDict, shape: tuple[int, ...]) ->
   """Raises ValueError if images of `shape` (H, W, C) are not what E sees."""
   if tuple(config.model.encoder_shape) != tuple(shape):
     raise ValueError(
-        f"config.model.encoder_shape is {tuple(config.model.encoder_shape)}, but the images of "
-        f"{config.data.name} are {tuple(shape)}: take the config of that data set."
+        f"The encoder sees images of {tuple(config.model.encoder_shape)}, but the images of "
+        f"{config.data.name} are {tuple(shape)}: take the config, or an encoder, of that data set."
     )
 
 

@@ -1,263 +1,148 @@
-"""Maps the arrays of the authors' released weight files to the variables of our networks and back.
+"""Makes a run folder of the authors' released weights, for every tool that reads one.
 
-A file lists one network's arrays in the order of its layers (reference section 2): linear weight,
-projection of z, then the batch norm's count, sum of means, sum of variances, gain and shift.
+  python -m bigan_jax.import_official --params=PREFIX --workdir=RUN \
+      --config=configs/imagenet.py:bigan,recipe=official
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+import os
+import pathlib
 
+from absl import app
+from absl import flags
 import chex
+import jax
+import jax.numpy as jnp
+import ml_collections
+from ml_collections import config_flags
 import numpy as np
 
-Turn = Callable[[np.ndarray], np.ndarray]
-Size = int | str | tuple[int, str]
+from bigan_jax import arguments, exported, models, official_arrays, official_files, outputs, program
+from bigan_jax import config as configs
+from bigan_jax.data import batches
+from bigan_jax.evaluation import metrics
+from bigan_jax.objectives import OBJECTIVES
+from bigan_jax.state import Snapshot
+from bigan_jax.workdir import open_run
+
+Variables = dict[str, chex.ArrayTree]
 
 
-class Layout(NamedTuple):
-  """How an array is turned from the authors' layout into ours, and back."""
-
-  ours: Turn
-  theirs: Turn
-
-
-class Row(NamedTuple):
-  """One array of a file: its place in our variables, its shape in the file, its layout.
-
-  shape: in the authors' layout. A name stands for any size, the same wherever it is used; a pair
-    (n, name) is n times that size.
-  """
-
-  collection: str
-  layer: str
-  leaf: str
-  shape: tuple[Size, ...]
-  layout: Layout
+def define_flags() -> None:
+  """The command line's; not for those who import this module."""
+  flags.DEFINE_string("params", None, "What precedes _encode_params.jl.", required=True)
+  flags.DEFINE_string("workdir", None, "Run folder to write.", required=True)
+  flags.DEFINE_bool("evaluate", False, "Judge the networks on the config's data.")
+  config_flags.DEFINE_config_file("config", None, "As of bigan_jax.main, of recipe=official.")
+  flags.mark_flag_as_required("config")
 
 
-def rows_of_maps(side: Callable[[int], int]) -> Layout:
-  """Rows for flattened maps: theirs in the order (channel, row, column), ours channel last.
+def import_run(
+    params: str, config: ml_collections.ConfigDict, workdir: str, judged: bool = False
+) -> None:
+  """Writes a run folder that holds the networks of the authors' files, as of step 0.
 
-  Args:
-    side: of the square maps, from the number of rows.
-  """
-  def ours(w: np.ndarray) -> np.ndarray:
-    s = side(len(w))
-    return np.moveaxis(w.reshape(-1, s, s, *w.shape[1:]), 0, 2).reshape(w.shape)
-  def theirs(w: np.ndarray) -> np.ndarray:
-    s = side(len(w))
-    return np.moveaxis(w.reshape(s, s, -1, *w.shape[1:]), 2, 0).reshape(w.shape)
-  return Layout(ours, theirs)
-
-
-SAME = Layout(np.asarray, np.asarray)
-# (out, in, k, k), and (in, out, k, k) of a transpose; they convolve, we correlate: flipped.
-KERNEL = Layout(
-    lambda w: w[:, :, ::-1, ::-1].transpose(2, 3, 1, 0),
-    lambda w: w.transpose(3, 2, 0, 1)[:, :, ::-1, ::-1],
-)
-ROWS_4X4 = rows_of_maps(lambda rows: 4)
-ROWS_256 = rows_of_maps(lambda rows: math.isqrt(rows // 256))  # of 256 channels
-UNITS_4X4 = Layout(lambda w: ROWS_4X4.ours(w.T).T, lambda w: ROWS_4X4.theirs(w.T).T)
-
-
-def linear(layer: str, inputs: Size, units: Size, layout: Layout = SAME) -> Row:
-  """A linear layer's weights: (in, out) in both layouts."""
-  return Row("params", layer, "kernel", (inputs, units), layout)
-
-
-def conv(layer: str, channels: Size, other_channels: Size, k: int) -> Row:
-  """A convolution's kernel: (out, in / groups, k, k); or its transpose's: (in, out, k, k)."""
-  return Row("params", layer, "kernel", (channels, other_channels, k, k), KERNEL)
-
-
-def norm(
-    layer: str, channels: Size, affine: bool = False, layout: Layout = SAME
-) -> tuple[Row, ...]:
-  """A batch norm's count, sum of means and sum of unbiased variances; gain and shift."""
-  sums = (
-      Row("batch_stats", layer, "count", (), SAME),
-      Row("batch_stats", layer, "mean", (channels,), layout),
-      Row("batch_stats", layer, "var", (channels,), layout),
-  )
-  gain_and_shift = (
-      Row("params", layer, "scale", (channels,), layout),
-      Row("params", layer, "bias", (channels,), layout),
-  )
-  return sums + gain_and_shift if affine else sums
-
-
-# Sizes. x: pixels of an image (mlp) or its channels; z: dimensions; g, e, d: units or channels.
-MLP = {
-    "G": (
-        linear("fc1", "z", "g1"),
-        *norm("fc1_bn", "g1"),
-        linear("fc2", "g1", "g2"),
-        linear("fc2_z", "z", "g2"),
-        *norm("fc2_bn", "g2"),
-        linear("out", "g2", "x"),
-    ),
-    "E": (
-        linear("fc1", "x", "e1"),
-        linear("fc2", "e1", "e2"),
-        *norm("fc2_bn", "e2"),
-        linear("out", "e2", "z"),
-    ),
-    "D": (
-        linear("fc1", "x", "d1"),
-        linear("fc2", "d1", "d2"),
-        linear("fc2_z", "z", "d2"),
-        *norm("fc2_bn", "d2"),
-        linear("out", "d2", 1),
-    ),
-}
-DCGAN = {
-    "G": (
-        linear("fc1", "z", (16, "g1"), UNITS_4X4),
-        *norm("fc1_bn", (16, "g1"), affine=True, layout=UNITS_4X4),
-        conv("deconv2", "g1", "g2", 5),
-        linear("deconv2_z", "z", "g2"),
-        *norm("deconv2_bn", "g2", affine=True),
-        conv("deconv3", "g2", "g3", 5),
-        linear("deconv3_z", "z", "g3"),
-        *norm("deconv3_bn", "g3", affine=True),
-        conv("deconv4", "g3", "g4", 5),
-        linear("deconv4_z", "z", "g4"),
-        *norm("deconv4_bn", "g4", affine=True),
-        conv("deconv5", "g4", "x", 5),
-    ),
-    "E": (  # AlexNet, of fixed widths
-        conv("conv1", 96, "x", 11),
-        conv("conv2", 256, 48, 5),
-        *norm("conv2_bn", 256, affine=True),
-        conv("conv3", 384, 256, 3),
-        *norm("conv3_bn", 384, affine=True),
-        conv("conv4", 384, 192, 3),
-        *norm("conv4_bn", 384, affine=True),
-        conv("conv5", 256, 192, 3),
-        *norm("conv5_bn", 256, affine=True),
-        linear("out", (256, "e"), "z", ROWS_256),
-    ),
-    "D": (
-        conv("conv1", "d1", "x", 5),
-        conv("conv2", "d2", "d1", 5),
-        linear("conv2_z", "z", "d2"),
-        *norm("conv2_bn", "d2", affine=True),
-        conv("conv3", "d3", "d2", 5),
-        linear("conv3_z", "z", "d3"),
-        *norm("conv3_bn", "d3", affine=True),
-        conv("conv4", "d4", "d3", 5),
-        linear("conv4_z", "z", "d4"),
-        *norm("conv4_bn", "d4", affine=True),
-        linear("out", (16, "d4"), 1, ROWS_4X4),
-    ),
-}
-FAMILIES = {"mlp": MLP, "dcgan": DCGAN}
-
-
-def to_variables(
-    arrays: Mapping[str, Sequence[np.ndarray]], family: str
-) -> dict[str, chex.ArrayTree]:
-  """Our variables from the authors' arrays.
+  Nobody can train in it: config.json has a field `imported`, which no config has.
 
   Args:
-    arrays: {player: arrays in the order of its file}, for any of G, E and D; D's number of arrays
-      tells a joint discriminator from a plain one.
-    family: "mlp", or "dcgan" with AlexNet as E.
-
-  Returns:
-    {player: {"params": ..., "batch_stats": ...}}, float32, for networks of the official recipe.
-
-  Raises:
-    ValueError: the number of a network's arrays, or the shape of one, is not the family's.
-  """
-  sizes: dict[str, int] = {}
-  return {p: _variables(p, arrays[p], _rows(p, len(arrays[p]), family), sizes) for p in arrays}
-
-
-def to_official(
-    variables: Mapping[str, chex.ArrayTree], family: str
-) -> dict[str, list[np.ndarray]]:
-  """The inverse of `to_variables`: {player: arrays in the order of its file}, float32.
+    params: what precedes _encode_params.jl, _gen_params.jl and _joint_discrim_params.jl, or
+      _discrim_params.jl under objectives whose D judges images alone.
+    config: of the same networks in the official recipe.
+    workdir: the folder, which appears whole or not at all.
+    judged: evaluate the networks on the config's data, as at the end of training.
 
   Raises:
-    ValueError: a network has other arrays than the authors' files have a place for, as those of
-      the paper's recipe do.
+    ValueError: the config has no such files; a file is refused, or its arrays are not the config's.
+    FileNotFoundError: a file is not there.
+    FileExistsError: the workdir is.
   """
-  return {p: _arrays(p, v, family) for p, v in variables.items()}
+  _check_config(config)
+  variables = read(params, config)
+  with outputs.new_folder(pathlib.Path(workdir)) as folder:
+    row = {"step": 0, "epoch": 0} | (evaluate(config, variables) if judged else {})
+    best = (f"NNC_{'e-' if OBJECTIVES[config.objective].judged == 'E' else 'd'}", "max")
+    with open_run(str(folder), {**config.to_dict(), "imported": params}, best=best) as run:
+      if judged:
+        run.write_row(row)
+      run.save_networks(0, variables, row)
 
 
-def _rows(player: str, count: int, family: str) -> tuple[Row, ...]:
-  """The table of `player` that has `count` rows."""
-  tables = _tables(player, family)
-  for rows in tables.values():
-    if len(rows) == count:
-      return rows
-  expected = " or ".join(f"{len(rows)}{kind}" for kind, rows in tables.items())
-  raise ValueError(
-      f"{player} of family {family!r} should have {expected} arrays, found {count}: "
-      "pass every array of the authors' file, in its order."
-  )
-
-
-def _tables(player: str, family: str) -> dict[str, tuple[Row, ...]]:
-  """The tables that a player may follow; a plain D is the joint one without projections of z."""
-  rows = FAMILIES[family][player]
-  if player != "D":
-    return {"": rows}
-  return {" (joint)": rows, " (plain)": tuple(row for row in rows if not row.layer.endswith("_z"))}
-
-
-def _variables(
-    player: str, arrays: Sequence[np.ndarray], rows: tuple[Row, ...], sizes: dict[str, int]
-) -> dict[str, chex.ArrayTree]:
-  """One network's variables; `sizes` gathers what the names in shapes stand for."""
-  variables: dict[str, chex.ArrayTree] = {"params": {}, "batch_stats": {}}
-  for index, (row, array) in enumerate(zip(rows, arrays, strict=True)):
-    array = np.asarray(array, np.float32)
-    expected = _shape(row, array.shape, sizes)
-    if array.shape != expected:
-      raise ValueError(
-          f"array {index} of {player} ({row.layer}/{row.leaf}) should have shape {expected} by the "
-          f"arrays before it, found {array.shape}: check the family, the order of the arrays, and "
-          "that the files belong together."
-      )
-    variables[row.collection].setdefault(row.layer, {})[row.leaf] = row.layout.ours(array)
+def read(params: str, config: ml_collections.ConfigDict) -> Variables:
+  """{player: variables} from the authors' files; errors as `import_run`."""
+  family, variables = config.model.family, {}
+  for player, path in _paths(params, config).items():
+    arrays = official_files.read_arrays(path)
+    template = exported.blank(config, player)
+    template = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), template)
+    expected = official_arrays.to_official({player: template}, family)[player]
+    if len(arrays) != len(expected):
+      raise ValueError(f"{path} should hold {len(expected)} arrays of {player}, found "
+                       f"{len(arrays)}: take the config that it was trained with.")
+    rows = official_arrays.order(player, template, family)
+    for i, (row, array, like) in enumerate(zip(rows, arrays, expected, strict=True)):
+      _check_array(f"{path}: array {i} ({row.layer}/{row.leaf})", row, array, like.shape)
+    variables |= official_arrays.to_variables({player: arrays}, family)
   return variables
 
 
-def _shape(row: Row, found: tuple[int, ...], sizes: dict[str, int]) -> tuple[Size, ...]:
-  """The shape that `row` should have; names met for the first time stand for what is found."""
-  if len(found) != len(row.shape):
-    return row.shape
-  expected = []
-  for size, n in zip(row.shape, found, strict=True):
-    factor, unit = size if isinstance(size, tuple) else (1, size)
-    if isinstance(unit, str):
-      unit = sizes.setdefault(unit, n // factor)
-    expected.append(factor * unit)
-  return tuple(expected)
+def evaluate(config: ml_collections.ConfigDict, variables: Variables) -> dict[str, float]:
+  """{metric: value} on the config's data, but for the linear classifier, which is not in files."""
+  config = ml_collections.ConfigDict(config.to_dict())
+  train, images = batches.load(config)
+  objective, networks = OBJECTIVES[config.objective], models.build(config.model)
+  judge = metrics.judge(config, networks, objective, train, images)
+  layer = getattr(networks, objective.judged)
+  x = jnp.zeros((1, *config.model.encoder_shape))
+  features = jax.eval_shape(layer.apply, variables[objective.judged], x)[1][layer.feature_layer]
+  classifier = {"kernel": jnp.zeros((features.size, max(images.num_classes, 1)))}
+  snapshot = Snapshot(0, 0, variables, classifier)
+  found = dict(pair for evaluator in judge.evaluators() for pair in evaluator(snapshot))
+  return {name: value for name, value in found.items() if not name.startswith("CLS")}
 
 
-def _arrays(player: str, variables: chex.ArrayTree, family: str) -> list[np.ndarray]:
-  """One network's arrays in the order of its file."""
-  places = {
-      (collection, layer, leaf)
-      for collection, layers in variables.items()
-      for layer, leaves in layers.items()
-      for leaf in leaves
-  }
-  tables = _tables(player, family).values()
-  for rows in tables:
-    if places == {row[:3] for row in rows}:
-      return [
-          row.layout.theirs(np.asarray(variables[row.collection][row.layer][row.leaf], np.float32))
-          for row in rows
-      ]
-  differences = (places.symmetric_difference(row[:3] for row in rows) for rows in tables)
-  differ = sorted("/".join(place) for place in min(differences, key=len))
-  raise ValueError(
-      f"{player} differs from the authors' network of family {family!r} in {', '.join(differ)}: "
-      "only networks of the official recipe fit their files."
-  )
+def _check_config(config: ml_collections.ConfigDict) -> None:
+  if config.job != "train":
+    raise ValueError(f"config.job is {config.job!r}: give the config that the networks were "
+                     "trained with, such as configs/imagenet.py:bigan,recipe=official.")
+  configs.validate(config)
+  if config.recipe != "official":
+    raise ValueError(f"config.recipe is {config.recipe!r}, but the authors' files hold networks of "
+                     f"their own: --config=FILE.py:{config.objective},recipe=official.")
+  if config.model.family not in official_arrays.FAMILIES:
+    known = arguments.nearest(config.model.family, tuple(official_arrays.FAMILIES))
+    raise ValueError(f"Files of family {config.model.family!r} are not known: {known}")
+
+
+def _paths(params: str, config: ml_collections.ConfigDict) -> dict[str, pathlib.Path]:
+  objective = OBJECTIVES[config.objective]
+  names = {"E": "encode", "G": "gen", "D": "joint_discrim" if objective.joint else "discrim"}
+  prefix = os.path.expanduser(params)
+  return {p: pathlib.Path(f"{prefix}_{names[p]}_params.jl") for p in objective.players}
+
+
+def _check_array(
+    name: str, row: official_arrays.Row, array: np.ndarray, shape: tuple[int, ...]
+) -> None:
+  if array.shape != shape:
+    raise ValueError(f"{name} should have shape {shape}, found {array.shape}: take the config that "
+                     "the networks were trained with.")
+  if not np.isfinite(array).all():
+    raise ValueError(f"{name} holds NaN or infinity: take the files of another epoch.")
+  if row.leaf == "count" and array <= 0:
+    raise ValueError(f"{name} is {array}, so no statistics were gathered for use at test time: "
+                     "take files that were saved after a deploy phase.")
+
+
+def main(argv: Sequence[str]) -> None:
+  """Imports as the flags say."""
+  values = flags.FLAGS
+  if argv[1:]:
+    raise app.UsageError(f"Unexpected argument {argv[1]!r}: flags begin with --.")
+  arguments.refuse_derived(config_flags.get_override_values(values["config"]))
+  import_run(values.params, values.config, values.workdir, values.evaluate)
+  print(f"Wrote {values.workdir}: a run folder for bigan_jax.export, features and every job.")
+
+
+if __name__ == "__main__":
+  define_flags()
+  program.run(main)

@@ -4,21 +4,23 @@ import jax
 import ml_collections
 
 from bigan_jax import config as configs
-from bigan_jax import models, trainer
+from bigan_jax import models, neighbours_job, probe_job, trainer
 from bigan_jax.data import batches
 from bigan_jax.evaluation import metrics, pictures
 from bigan_jax.objectives import OBJECTIVES
+from bigan_jax.transfer import frozen_layers
 from bigan_jax.workdir import open_run
 
 FREE_TO_CHANGE = (
     "data_dir", "stop_epoch", "steps_per_dispatch", "save_every", "eval.every", "data.path",
+    "data.resident_gb", "data.workers",
 )
 
 
 def train(config: ml_collections.ConfigDict, workdir: str) -> None:
   """Trains a feature learner and judges it on the way (paper, sections 3 and 4)."""
-  train_set, judged_set = batches.load(config)
-  configs.validate_batch(config.batch_size, len(train_set.labels), jax.device_count())
+  train_set, judged_set = batches.load(config, may_stream=True)
+  configs.validate_batch(config.batch_size, train_set.size, jax.device_count())
   objective, networks = OBJECTIVES[config.objective], models.build(config.model)
   judge = metrics.judge(config, networks, objective, train_set, judged_set)
   best = (f"NNC_{'e-' if objective.judged == 'E' else 'd'}", "max")
@@ -31,4 +33,9 @@ def train(config: ml_collections.ConfigDict, workdir: str) -> None:
     trainer.train(training, interrupted)
 
 
-JOBS = {"train": train}
+JOBS = {
+    "train": train,
+    "frozen_layers": frozen_layers.run,
+    "linear_probe": probe_job.run,
+    "neighbours": neighbours_job.run,
+}

@@ -1,11 +1,11 @@
-"""Reads trained networks for the jobs that use them: `--config.encoder=RUN`."""
+"""Reads trained networks for whoever uses them: of a run, or exported; `--config.encoder=RUN`."""
 
 import pathlib
 from typing import Any, NamedTuple
 
 import ml_collections
 
-from bigan_jax import checkpoints, models
+from bigan_jax import checkpoints, exported, models
 from bigan_jax.models import Networks
 
 PyTree = Any
@@ -30,22 +30,28 @@ class Pretrained(NamedTuple):
 
 
 def read(path: str, players: tuple[str, ...], step: str | int = "latest") -> Pretrained:
-  """Reads networks from a run folder.
+  """Reads networks from a run folder, or from one that bigan_jax.export wrote.
 
   Args:
-    path: the run folder.
+    path: the folder.
     players: which of "G", "E", "D".
-    step: "latest", "best", or a number.
+    step: "latest", "best", or a number; an export holds one step, which all of them may mean.
 
   Raises:
     FileNotFoundError: there is no such folder, or no network in it yet.
-    ValueError: the run has no such network or step.
+    ValueError: it has no such network or step.
     OSError: the network cannot be read.
   """
-  if not pathlib.Path(path).expanduser().is_dir():
+  folder = pathlib.Path(path).expanduser()
+  if not folder.is_dir():
     raise FileNotFoundError(f"There is no run folder {path!r}: name one that bigan_jax.main wrote.")
   variables, info = {}, {}
-  for player in players:
-    variables[player], info = checkpoints.restore_network(path, player, step)
-  config = ml_collections.ConfigDict(info["config"])
+  if exported.is_export(folder):
+    variables, info = exported.read(folder, players)
+    if step not in ("latest", "best", info["step"]):
+      raise ValueError(f"{path} has no step {step!r}; it was exported at {info['step']} alone.")
+  else:
+    for player in players:
+      variables[player], info = checkpoints.restore_network(path, player, step)
+  config = exported.config_of(info)
   return Pretrained(config, models.build(config.model), variables, info["step"], info["metrics"])

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from bigan_jax import console, models, parallel
+from bigan_jax import console, feeds, models, parallel
 from bigan_jax.clock import Clock, clock
 from bigan_jax.data import batches
-from bigan_jax.data.sources import Split
+from bigan_jax.data.splits import Split, Stored
 from bigan_jax.models.layers import AXIS
 from bigan_jax.objectives import OBJECTIVES
 from bigan_jax.state import Snapshot, TrainState, initial_state, optimiser, schedule
@@ -44,28 +44,28 @@ class Training(NamedTuple):
 
 
 def prepare(
-    config: ml_collections.ConfigDict, run: RunFolder, images: Split,
-    assemble: parallel.Assemble, evaluators: Iterable[Evaluator],
+    config: ml_collections.ConfigDict, run: RunFolder, images: Split | Stored,
+    assembler: batches.Assembler, evaluators: Iterable[Evaluator],
 ) -> Training:
-  """Builds the networks and programs of a config, and puts the images on the devices.
+  """Builds the networks and programs of a config, and a way for the images to the devices.
 
   Args:
-    assemble: makes batches of the stored images.
+    assembler: makes batches of the images.
     evaluators: called with a calibrated snapshot; their numbers make a row of metrics.jsonl.
   """
-  objective, when = OBJECTIVES[config.objective], clock(config, len(images.labels))
+  objective, when = OBJECTIVES[config.objective], clock(config, images.size)
   tx = optimiser(config.optim)
   setup = Setup(
       models.build(config.model, AXIS), objective, tx,
       schedule(config.optim, config.epochs, when.steps_per_epoch), config.model.latent_dim,
-      config.alternating, AXIS,
+      config.alternating, AXIS, config.precision,
   )
   init_key, run_key = jax.random.split(jax.random.PRNGKey(config.seed))
   networks = models.build(config.model)
   start, batch_stats = initial_state(networks, config.model, objective, tx, init_key)
   classifier = blank_classifier(config, networks, start, images.num_classes)
   blank = Calibration(batch_stats, classifier, tx.init(classifier))
-  feed = parallel.place(batches.stored(images), images.labels, config.batch_size, assemble)
+  feed = feeds.place(images, config.batch_size, assembler, config.data.workers, when.dispatch)
   programs = parallel.programs(setup, feed, run_key)
   return Training(config, run, tuple(evaluators), when, setup, programs, start, blank)
 
@@ -99,7 +99,7 @@ def train(training: Training, interrupted: Flag) -> None:
   console.greet(training.config, when, training.start, step)
   state = parallel.replicate(state)
   batch_size = training.config.batch_size
-  with console.progress_bar(when, step, batch_size) as bar:
+  with contextlib.closing(training.programs), console.progress_bar(when, step, batch_size) as bar:
     while True:
       if when.evaluates_at(step) and not run.has_row(step) and not interrupted():
         evaluate(training, state, step, interrupted)

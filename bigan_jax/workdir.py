@@ -130,13 +130,11 @@ def open_run(workdir: str, config: dict[str, Any], free_to_change: Sequence[str]
     ValueError: the folder belongs to another configuration, or is not a run folder.
     OSError: it cannot be written, or another process trains in it.
   """
-  if "://" in workdir:
-    raise ValueError(f"workdir {workdir} is not a local path; name a folder on this machine.")
-  path = pathlib.Path(workdir).expanduser().absolute()
+  path = local_path(workdir)
   config = json.loads(json.dumps(config, allow_nan=False))  # As config.json will give it back.
   with disk.one_sentence(path):
     path.mkdir(parents=True, exist_ok=True)
-    _refuse_foreign(path)
+    refuse_foreign(path)
     lock = _lock(path)
     try:
       _agree_on_config(path / "config.json", config, free_to_change)
@@ -146,7 +144,15 @@ def open_run(workdir: str, config: dict[str, Any], free_to_change: Sequence[str]
       raise
 
 
-def _refuse_foreign(path: pathlib.Path) -> None:
+def local_path(workdir: str) -> pathlib.Path:
+  """The absolute path; raises ValueError for an address such as gs://."""
+  if "://" in workdir:
+    raise ValueError(f"workdir {workdir} is not a local path; name a folder on this machine.")
+  return pathlib.Path(workdir).expanduser().absolute()
+
+
+def refuse_foreign(path: pathlib.Path) -> None:
+  """Raises ValueError if a folder holds files but no config.json."""
   found = sorted(item.name for item in path.iterdir() if not item.name.startswith("."))
   if found and "config.json" not in found:
     raise ValueError(f"{path} has no config.json but other files ({', '.join(found[:3])}): it is "
@@ -168,7 +174,7 @@ def _lock(path: pathlib.Path) -> int:
 
 
 def _agree_on_config(path: pathlib.Path, config: dict[str, Any], free: Sequence[str]) -> None:
-  saved = _read_config(path) if path.exists() else None
+  saved = read_config(path) if path.exists() else None
   if saved is not None:
     there, here = _fields(saved), _fields(config)
     differing = [name for name in sorted(there | here)
@@ -183,7 +189,8 @@ def _agree_on_config(path: pathlib.Path, config: dict[str, Any], free: Sequence[
     disk.write_atomically(path, json.dumps(config, indent=2).encode() + b"\n")
 
 
-def _read_config(path: pathlib.Path) -> dict[str, Any]:
+def read_config(path: pathlib.Path) -> dict[str, Any]:
+  """What a config.json holds; raises ValueError if it is damaged."""
   try:
     config = json.loads(path.read_bytes())
     reason = None if isinstance(config, dict) else "it is not a JSON object"

@@ -1,5 +1,8 @@
 """Crops on the device against plain slicing, the two sizes, and what evaluations are given."""
 
+import os
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -8,7 +11,7 @@ from PIL import Image
 import pytest
 
 from bigan_jax.data import batches, preprocess
-from bigan_jax.data.sources import Split
+from bigan_jax.data.splits import Split, Stored
 from bigan_jax.data.strips import Strips
 
 EDGE = 20
@@ -46,6 +49,16 @@ def test_a_crop_is_the_slice_at_its_draws(draw: float) -> None:
     np.testing.assert_array_equal(crop, picture[y:y + 16, x:x + 16])
 
 
+@pytest.mark.parametrize("size", [1, 7, 16, EDGE])
+def test_the_host_cuts_the_same_crops(size: int) -> None:
+  draws = jax.random.uniform(jax.random.PRNGKey(1), (400, 3))
+  draws = draws.at[:4, :2].set(np.float32(1 - 2**-24))  # the largest there are
+  indices = np.arange(400) % 4
+  expected = preprocess.random_crop(preprocess.lines_of(strips()), indices, draws, size)
+  found = preprocess.random_crop_of([pictures()[i] for i in indices], np.asarray(draws), size)
+  np.testing.assert_array_equal(found, expected)
+
+
 def test_crops_are_uniform_over_the_true_width() -> None:
   lines = preprocess.lines_of(strips())
   count = 20_000
@@ -77,7 +90,8 @@ def test_shrinking_is_that_of_pillow_within_a_grey_level() -> None:
 def test_encoder_and_discriminator_see_the_same_crop() -> None:
   assemble = batches.assembler(config(crop=16, size=8, flip=True))
   draws = jax.random.uniform(jax.random.PRNGKey(1), (4, 3))
-  batch = assemble(preprocess.lines_of(strips()), jnp.arange(4), draws)
+  images = assemble.cut(preprocess.lines_of(strips()), jnp.arange(4), draws)
+  batch = assemble.view(images, draws)
   assert batch.x.shape == (4, 8, 8, 3) and batch.x_encoder.shape == (4, 16, 16, 3)
   pixels = preprocess.to_uint8(batch.x_encoder, (-1.0, 1.0))
   small = preprocess.to_native(preprocess.shrink(pixels, 8), (-1.0, 1.0))
@@ -103,6 +117,50 @@ def test_evaluation_sees_middles_and_references_any_place() -> None:
   assert len(references.labels) == 4
 
 
+@pytest.mark.parametrize("count, sizes", [(1, [4]), (3, [2, 2, 0]), (4, [1] * 4)])
+def test_every_device_has_a_share(count: int, sizes: list[int]) -> None:
+  shares = batches.shares(Split(strips(), np.arange(4, dtype=np.int32), 4), count)
+  assert [len(share.starts) for share in shares] == sizes
+  lines = np.concatenate([share.lines for share in shares])
+  np.testing.assert_array_equal(lines, strips().lines.reshape(-1, EDGE * 3))
+  assert all(share.starts[0] == 0 for share in shares if len(share.starts))
+  images = np.arange(5).reshape(5, 1, 1, 1)
+  shares = batches.shares(Split(images, np.arange(5), 0), 3)
+  assert [share.flatten().tolist() for share in shares] == [[0, 1], [2, 3], [4]]
+
+
+def test_how_large_a_set_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+  assert batches.resident_bytes(2.5) == 2.5e9
+  host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+  assert batches.resident_bytes(0) == pytest.approx(0.6 * host)
+  class Device:
+    def memory_stats(self) -> dict[str, int]:
+      return {"bytes_limit": 1000}
+  monkeypatch.setattr(jax, "local_devices", lambda: [Device(), Device()])
+  assert batches.resident_bytes(0) == pytest.approx(1200)  # A share on each.
+
+
+def test_evaluations_see_the_same_of_what_is_left_on_disk(tmp_path: pathlib.Path) -> None:
+  rs = np.random.RandomState(0)
+  for i in range(9):
+    (tmp_path / "mine" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+    pixels = rs.randint(256, size=(*rs.randint(EDGE, 50, 2), 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "mine" / "ab"[i % 2] / f"{i}.png")
+  made = config(16, 16, False)
+  made.data.update(path=str(tmp_path / "mine"), splits="validation", validation_share=0.3,
+                   max_labels=0, resident_gb=1e-6)
+  made.data_dir = str(tmp_path / "data_dir")
+  for whole, stored in zip(batches.load(made), batches.load(made, may_stream=True), strict=True):
+    assert isinstance(whole, Split) and isinstance(stored, Stored)
+    assert stored.memory() == pytest.approx(whole.images.lines.nbytes)
+    for count, random in ((0, True), (2, True), (2, False), (99, False)):
+      expected, found = (batches.fixed(s, count, made, random) for s in (whole, stored))
+      np.testing.assert_array_equal(found.images, expected.images)
+      np.testing.assert_array_equal(found.labels, expected.labels)
+  made.data.resident_gb = 1.0
+  assert all(isinstance(split, Split) for split in batches.load(made, may_stream=True))
+
+
 def test_native_range_and_back() -> None:
   pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
   for value_range in ((0.0, 1.0), (-1.0, 1.0)):
@@ -117,9 +175,9 @@ def test_fake_pictures_have_the_form_of_real_ones(edge: int) -> None:
   made.data.name, made.data.edge = "fake", edge
   train, judged = batches.load(made)
   assert (len(train.labels), len(judged.labels)) == batches.FAKE_IMAGES
-  stored = jax.tree.map(jnp.asarray, batches.stored(train))
-  draws = jax.random.uniform(jax.random.PRNGKey(2), (5, 3))
-  batch = batches.assembler(made)(stored, jnp.arange(5), draws)
+  [pictures] = jax.tree.map(jnp.asarray, batches.shares(train, 1))
+  draws, assemble = jax.random.uniform(jax.random.PRNGKey(2), (5, 3)), batches.assembler(made)
+  batch = assemble.view(assemble.cut(pictures, jnp.arange(5), draws), draws)
   assert batch.x.shape == (5, 16, 16, 3)
   assert float(jnp.std(batch.x)) > 0.5  # of noise over all grey levels
   assert batches.fixed(judged, 7, made, random=False).images.shape == (7, 16, 16, 3)

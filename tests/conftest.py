@@ -17,6 +17,7 @@ import pytest
 from bigan_jax import models
 from bigan_jax.data import prepare
 from bigan_jax.objectives import OBJECTIVES
+from bigan_jax.workdir import open_run
 from configs import digits
 
 TINY = {
@@ -101,3 +102,14 @@ def made_up() -> Callable[..., tuple[models.Networks, dict[str, chex.ArrayTree]]
     ))
     return networks, jax.tree_util.tree_map_with_path(draw, variables)
   return networks
+
+
+@pytest.fixture(scope="session")
+def saved_run(made_up: Callable) -> Callable[..., dict[str, chex.ArrayTree]]:
+  """`saved_run(config, path)` writes a run folder of made-up networks; gives their variables."""
+  def save(config: ml_collections.ConfigDict, path: pathlib.Path, step: int = 10) -> dict:
+    _, variables = made_up(config)
+    with open_run(str(path), config.to_dict(), best=("NNC_e-", "max")) as run:
+      run.save_networks(step, variables, {"step": step, "NNC_e-": 91.5, "EGr": 3.25})
+    return variables
+  return save

@@ -17,7 +17,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from bigan_jax import import_official, latents, models, train_step
+from bigan_jax import latents, models, official_arrays, train_step
 from bigan_jax.objectives import OBJECTIVES, Batch
 from bigan_jax.state import Optimiser, Schedule, TrainState
 
@@ -160,7 +160,7 @@ def compute(golden: Golden) -> Ours:
   setup = train_step.Setup(
       models.build(model), OBJECTIVES[golden.case.objective], TX, RATE, model.latent_dim
   )
-  variables = import_official.to_variables(golden.arrays, model.family)
+  variables = official_arrays.to_variables(golden.arrays, model.family)
   params = {p: v["params"] for p, v in variables.items()}
   carry = train_step.Calibration({p: v["batch_stats"] for p, v in variables.items()}, {}, {})
   step = compiled(functools.partial(train_step.train_step, setup))
@@ -191,7 +191,7 @@ def stored_summary(numbers: np.ndarray) -> tuple[int, float, float, np.ndarray]:
 def arrays_of(golden: Golden, ours: Ours, step: int) -> dict[str, list[np.ndarray]]:
   """The authors' arrays, from our parameters after `step` updates and calibrated statistics."""
   params = ours.states[step].params
-  return import_official.to_official(
+  return official_arrays.to_official(
       {p: {"params": params[p], "batch_stats": ours.batch_stats[p]} for p in params},
       golden.case.model["family"],
   )

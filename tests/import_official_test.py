@@ -1,95 +1,160 @@
-"""Tests of the mapping to the authors' arrays; that the results agree, golden_test shows."""
+"""The authors' files become run folders that compute what their code computes."""
+
+import json
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable
 
 import jax
+import joblib
 import ml_collections
 import numpy as np
 import pytest
 
-from bigan_jax import import_official, models
+import bigan_jax
+from bigan_jax import export, import_official, models, official_arrays, pretrained, workdir
+from configs import digits, imagenet, linear_probe, mnist
+import golden_test
 
-MLP = ml_collections.ConfigDict({
-    "family": "mlp", "latent_dim": 3, "image_shape": (4, 4, 1), "encoder_shape": (4, 4, 1),
-    "value_range": (0.0, 1.0), "G": {"width": 8, "first_bn": True, "z_skip": True},
-    "E": {"width": 8}, "D": {"width": 8, "z_output": False},
-})
-DCGAN = ml_collections.ConfigDict({
-    "family": "dcgan", "latent_dim": 3, "image_shape": (64, 64, 3), "encoder_shape": (112, 112, 3),
-    "value_range": (-1.0, 1.0), "G": {"width": 2, "z_skip": True}, "E": {"first_bn": False},
-    "D": {"width": 2, "z_output": False},
-})
+NAMES = {"E": "encode", "G": "gen", "D": "joint_discrim"}
 
 
-def variables(model: ml_collections.ConfigDict, joint: bool = True) -> dict:
-  """Random values of every leaf."""
-  init = jax.eval_shape(
-      lambda: models.initialise(
-          models.build(model), model, ("G", "E", "D"), joint, jax.random.key(0)
+def write_files(prefix: pathlib.Path, arrays: dict, D: str = "joint_discrim") -> None:
+  for player, of_player in arrays.items():
+    name = D if player == "D" else NAMES[player]
+    joblib.dump(of_player, f"{prefix}_{name}_params.jl", compress=3 if player == "G" else 0)
+
+
+def golden_config(name: str) -> ml_collections.ConfigDict:
+  """The config of a golden run's networks."""
+  objective = "latent_regressor" if "regressor" in name else "bigan"
+  config = (mnist if "mnist" in name else imagenet).get_config(f"{objective},recipe=official")
+  model = golden_test.CASES[name].model
+  if config.data.edge:
+    config.data.edge = max(72, model["encoder_shape"][0])
+  config.model.update(model)
+  return config
+
+
+def calibrated(
+    case: golden_test.Case, arrays: dict, batch: golden_test.Batch, z: np.ndarray
+) -> dict:
+  """The authors' arrays with the statistics of two passes over the batch (golden runs' own)."""
+  model = ml_collections.ConfigDict(case.model)
+  networks, variables = models.build(model), official_arrays.to_variables(arrays, model.family)
+  for player, x in (("E", batch.x_encoder), ("G", z)):
+    network, found = getattr(networks, player), variables[player]
+    for _ in range(2):
+      apply = golden_test.compiled(
+          lambda v, x, network=network: network.apply(v, x, train=True, mutable=["batch_stats"])
       )
-  )
-  leaves, tree = jax.tree.flatten(init)
-  rs = np.random.RandomState(0)
-  return tree.unflatten([np.float32(rs.standard_normal(a.shape)) for a in leaves])
+      found = found | apply(found, x)[1]
+    variables[player] = found
+  for norm in variables["D"]["batch_stats"].values():
+    norm["count"] = np.float32(2)  # D is imported, but nothing of it is compared.
+  return official_arrays.to_official(variables, model.family)
 
 
-@pytest.mark.parametrize("model, joint, counts", [  # reference section 2
-    (MLP, True, {"G": 10, "E": 6, "D": 7}), (MLP, False, {"G": 10, "E": 6, "D": 6}),
-    (DCGAN, True, {"G": 28, "E": 26, "D": 23}), (DCGAN, False, {"G": 28, "E": 26, "D": 20})])
-def test_round_trip(model: ml_collections.ConfigDict, joint: bool, counts: dict[str, int]) -> None:
-  ours = variables(model, joint)
-  theirs = import_official.to_official(ours, model.family)
-  assert {p: len(arrays) for p, arrays in theirs.items()} == counts
-  back = import_official.to_variables(theirs, model.family)
-  assert jax.tree.structure(back) == jax.tree.structure(ours)
-  jax.tree.map(np.testing.assert_array_equal, back, ours)
+@pytest.mark.parametrize("name", golden_test.CASES)
+def test_imported_networks_give_the_stored_outputs(tmp_path: pathlib.Path, name: str) -> None:
+  case = golden_test.CASES[name]
+  facts = json.loads((golden_test.TESTDATA / f"{name}.json").read_text())
+  arrays, _, batch, z = golden_test.rebuild(case, facts)
+  with np.load(golden_test.TESTDATA / f"{name}.npz") as file:
+    stored = dict(file)
+  theirs = calibrated(case, arrays, batch, z)
+  write_files(tmp_path / "100", theirs, "discrim" if "regressor" in name else "joint_discrim")
+  import_official.import_run(str(tmp_path / "100"), golden_config(name), str(tmp_path / "run"))
+  model = bigan_jax.load(str(tmp_path / "run"))
+  with jax.default_matmul_precision("highest"):
+    code, layers = model.E(batch.x_encoder)
+    x = model.G(z)
+  close = lambda found, key: golden_test.assert_close(np.asarray(found), stored[key], 1e-4)
+  close(layers["logits"], "test|E(x)_logits")
+  close(code, "test|E(x)_code")
+  close(golden_test.channels_first(layers[model.feature_layer][:2]), "test|E(x)_features[:2]")
+  close(golden_test.channels_first(x[:2]), "test|G(z)[:2]")
 
 
-def test_layouts_entry_by_entry() -> None:
-  """Theirs: kernels flipped, channels before rows and columns, out before in."""
-  ours = variables(DCGAN)
-  theirs = import_official.to_official(ours, "dcgan")
-  kernel = lambda player, layer: ours[player]["params"][layer]["kernel"]
-  assert theirs["D"][1][3, 1, 0, 2] == kernel("D", "conv2")[4, 2, 1, 3]  # (out, in, row, column)
-  assert theirs["G"][6][9, 5, 0, 2] == kernel("G", "deconv2")[4, 2, 5, 9]  # (in, out, row, column)
-  index = np.ravel_multi_index
-  unit, moved = index((7, 2, 1), (16, 4, 4)), index((2, 1, 7), (4, 4, 16))
-  assert theirs["G"][0][2, unit] == kernel("G", "fc1")[2, moved]
-  assert theirs["G"][4][unit] == ours["G"]["params"]["fc1_bn"]["scale"][moved]
-  assert theirs["D"][22][unit, 0] == kernel("D", "out")[moved, 0]
-  unit, moved = index((200, 6, 1), (256, 7, 7)), index((6, 1, 200), (7, 7, 256))
-  assert theirs["E"][25][unit, 2] == kernel("E", "out")[moved, 2]
+@pytest.fixture
+def small(tiny: Callable, made_up: Callable) -> tuple[ml_collections.ConfigDict, dict]:
+  """A config of the official recipe, and files' arrays of its networks."""
+  config = tiny("bigan,recipe=official")
+  return config, official_arrays.to_official(made_up(config)[1], "mlp")
 
 
-def test_one_network_alone() -> None:
-  theirs = import_official.to_official({"E": variables(MLP)["E"]}, "mlp")
-  assert set(import_official.to_variables(theirs, "mlp")) == {"E"}
+def test_import_evaluate_export_load(tmp_path: pathlib.Path, small: tuple, made_up: Callable
+                                     ) -> None:
+  config, arrays = small
+  write_files(tmp_path / "9", arrays)
+  import_official.import_run(str(tmp_path / "9"), config, str(tmp_path / "run"), judged=True)
+  row, = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+  assert {"NND", "NNC_e-", "EGr", "EGr_b"} <= row.keys() and "CLS_e-" not in row
+  export.export(str(tmp_path / "run"), str(tmp_path / "out"), ["safetensors"], "best")
+  run, out = (bigan_jax.load(str(tmp_path / name)) for name in ("run", "out"))
+  assert out.metrics == run.metrics and run.metrics["EGr"] == row["EGr"]
+  networks, variables = made_up(config)
+  pictures = np.random.RandomState(0).rand(5, 8, 8, 1).astype(np.float32)
+  logits = networks.E.apply(variables["E"], pictures)[0]
+  for model in (run, out):
+    np.testing.assert_allclose(model.E(pictures)[1]["logits"], logits, rtol=1e-5, atol=1e-5)
+  found = pretrained.read(str(tmp_path / "out"), ("E", "G")).variables
+  again = import_official.evaluate(config, {**variables, **found})
+  assert again["EGr"] == pytest.approx(row["EGr"], rel=1e-5) and again["NNC_e"] == row["NNC_e"]
 
 
-def test_wrong_number_of_arrays() -> None:
-  theirs = import_official.to_official(variables(MLP), "mlp")
-  with pytest.raises(ValueError, match=r"G of family 'mlp' should have 10 arrays, found 9"):
-    import_official.to_variables({"G": theirs["G"][1:]}, "mlp")
-  with pytest.raises(ValueError, match=r"D .* 7 \(joint\) or 6 \(plain\) arrays, found 5"):
-    import_official.to_variables({"D": theirs["D"][2:]}, "mlp")
+def test_nobody_trains_in_it(tmp_path: pathlib.Path, small: tuple) -> None:
+  config, arrays = small
+  write_files(tmp_path / "9", arrays)
+  import_official.import_run(str(tmp_path / "9"), config, str(tmp_path / "run"))
+  with pytest.raises(ValueError, match="another configuration: imported is .*9.* there"):
+    workdir.open_run(str(tmp_path / "run"), config.to_dict())
+  with pytest.raises(FileExistsError, match="run is there already: choose another"):
+    import_official.import_run(str(tmp_path / "9"), config, str(tmp_path / "run"))
 
 
-def test_wrong_shape() -> None:
-  theirs = import_official.to_official(variables(MLP), "mlp")["G"]
-  cut = [*theirs[:4], theirs[4][:, :5], *theirs[5:]]
-  with pytest.raises(ValueError, match=r"array 5 of G \(fc2_z/kernel\) .* \(3, 5\).* \(3, 8\)"):
-    import_official.to_variables({"G": cut}, "mlp")
-  with pytest.raises(ValueError, match=r"array 0 of G \(fc1/kernel\) .* \('z', 'g1'\).* \(8,\)"):
-    import_official.to_variables({"G": [theirs[0][0], *theirs[1:]]}, "mlp")
+def test_wrong_arrays_are_named(tmp_path: pathlib.Path, small: tuple) -> None:
+  config, arrays = small
+  def refused(player: str, change: Callable[[list], list], said: str) -> None:
+    write_files(tmp_path / "9", {**arrays, player: change(list(arrays[player]))})
+    with pytest.raises(ValueError, match=said):
+      import_official.import_run(str(tmp_path / "9"), config, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+  def replaced(index: int, array: np.ndarray) -> Callable[[list], list]:
+    return lambda of_player: [*of_player[:index], array, *of_player[index + 1:]]
+  refused("G", lambda a: a[:-1], "9_gen_params.jl should hold 10 arrays of G, found 9")
+  refused("E", replaced(1, np.zeros((16, 15), np.float32)),
+          r"9_encode_params.jl: array 1 \(fc2/kernel\) .* shape \(16, 16\), found \(16, 15\)")
+  refused("D", replaced(0, np.full_like(arrays["D"][0], np.nan)),
+          r"9_joint_discrim_params.jl: array 0 \(fc1/kernel\) holds NaN or infinity")
+  refused("E", replaced(2, np.float32(0)), r"array 2 \(fc2_bn/count\) is 0.0, so no statistics")
+  refused("E", replaced(0, np.array([None])), "dtype 'O8', but a list of arrays was expected")
+  (tmp_path / "9_gen_params.jl").unlink()
+  with pytest.raises(FileNotFoundError, match="no file .*9_gen_params.jl: --params names"):
+    import_official.import_run(str(tmp_path / "9"), config, str(tmp_path / "run"))
 
 
-def test_files_of_different_latents() -> None:
-  theirs = import_official.to_official(variables(MLP), "mlp")
-  theirs["E"][5] = theirs["E"][5][:, :2]
-  with pytest.raises(ValueError, match=r"array 5 of E \(out/kernel\) .* \(8, 3\).* \(8, 2\)"):
-    import_official.to_variables(theirs, "mlp")
+@pytest.mark.parametrize("config, said", [
+    (lambda: digits.get_config(), "config.recipe is 'paper'.*:bigan,recipe=official"),
+    (lambda: imagenet.get_config("gan,recipe=official"), "family 'dcgan_alexnet_D' are not known"),
+    (lambda: linear_probe.get_config(""), "config.job is 'linear_probe': give the config"),
+])
+def test_other_configs(tmp_path: pathlib.Path, config: Callable, said: str) -> None:
+  with pytest.raises(ValueError, match=said):
+    import_official.import_run(str(tmp_path / "9"), config(), str(tmp_path / "run"))
 
 
-def test_the_paper_s_networks_have_no_place_in_their_files() -> None:
-  paper = MLP.copy_and_resolve_references()
-  paper.D.z_output = True
-  with pytest.raises(ValueError, match="D differs .* in params/out_z/kernel: only networks"):
-    import_official.to_official(variables(paper), "mlp")
+def test_the_command_line(tmp_path: pathlib.Path, small: tuple, tiny_flags: list[str]) -> None:
+  write_files(tmp_path / "9", small[1])
+  def call(argument: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "bigan_jax.import_official", f"--params={tmp_path}/9",
+         f"--workdir={tmp_path}/run", f"--config=configs/digits.py:{argument}", *tiny_flags],
+        capture_output=True, text=True, timeout=120)
+  failed = call("bigan")
+  assert failed.returncode == 1 and failed.stderr.count("\n") == 1
+  assert "config.recipe is 'paper'" in failed.stderr and not (tmp_path / "run").exists()
+  done = call("bigan,recipe=official")
+  assert done.returncode == 0 and "a run folder for bigan_jax.export" in done.stdout
+  assert bigan_jax.load(str(tmp_path / "run")).metrics["step"] == 0

@@ -35,3 +35,13 @@ def test_any_window_is_a_piece_of_one_sequence(length: int) -> None:
   whole = images(0, 60)
   for start in (0, 1, 9, 10, 19, 33):
     np.testing.assert_array_equal(images(start, length), whole[start:start + length])
+
+
+def test_the_host_finds_the_same_order() -> None:
+  key = jax.random.PRNGKey(3)
+  for batch_size, steps in ((4, range(12)), (SIZE, (0, 1, 5)), (3, (7, 2, 10**6))):
+    for step in steps:
+      start = order.start_of(step, batch_size, SIZE)
+      found = order.host_window(order.key_to_host(key), step, batch_size, SIZE)
+      np.testing.assert_array_equal(found, window(key, *start, batch_size, SIZE))
+  np.testing.assert_array_equal(order.host_to_key(order.key_to_host(key)), key)

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bigan_jax import models, parallel
+from bigan_jax import feeds, models, parallel
 from bigan_jax.data import batches
+from bigan_jax.data.splits import Split
 from bigan_jax.models.layers import AXIS
 from bigan_jax.objectives import OBJECTIVES
 from bigan_jax.state import TrainState, initial_state, optimiser, schedule
@@ -72,7 +73,7 @@ def prepare(variant: str) -> Case:
       models.build(config.model, AXIS), objective, tx, schedule(config.optim, 2, 4),
       config.model.latent_dim, config.alternating, AXIS,
   )
-  feed = parallel.place(images, labels, config.batch_size, batches.assembler(config))
+  feed = feeds.place(Split(images, labels, 10), config.batch_size, batches.assembler(config))
   classifier = {"kernel": jnp.zeros((16, 10))}
   programs = parallel.programs(setup, feed, jax.random.PRNGKey(2))
   return Case(programs, state, Calibration(stats, classifier, tx.init(classifier)))

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from bigan_jax.data import prepare, sources
+from bigan_jax.data import prepare, sources, splits
 from bigan_jax.data.builders import digits
 
 
@@ -31,7 +31,7 @@ def test_load_returns_one_array(prepared: pathlib.Path) -> None:
 
 def test_parts_of_splits(prepared: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
   whole = sources.load("digits", "train", str(prepared))
-  monkeypatch.setattr(sources, "BLOCK", 7)
+  monkeypatch.setattr(splits, "BLOCK", 7)
   part = sources.load("digits", "train[10%:20%]", str(prepared))
   np.testing.assert_array_equal(part.images, whole.images[150:300])
   both = sources.load("digits", "test+train", str(prepared))
@@ -61,6 +61,20 @@ def test_test_splits_keep_the_whole_training_set(prepared: pathlib.Path) -> None
   assert evaluation.images.shape == (297, 8, 8, 1)
   with pytest.raises(ValueError, match="splits is 'tset': choose from validation, test"):
     sources.load_experiment("digits", "tset", str(prepared), "")
+
+
+@pytest.mark.parametrize("protocol, size", [("validation", 1250), ("test", 1500)])
+def test_what_takes_more_than_it_may_is_left_on_disk(
+    prepared: pathlib.Path, protocol: str, size: int
+) -> None:
+  load = lambda most: sources.load_experiment("digits", protocol, str(prepared), most_bytes=most)
+  assert all(isinstance(split, splits.Split) for split in load(1500 * 64))
+  for read, stored in zip(load(1500 * 64), load(250 * 64 - 1), strict=True):
+    assert isinstance(stored, splits.Stored) and stored.size == read.size
+    assert (stored.num_classes, stored.shape) == (10, (8, 8, 1))
+    np.testing.assert_array_equal(stored.read().images, read.images)
+    np.testing.assert_array_equal(stored.read().labels, read.labels)
+  assert load(0)[0].size == size
 
 
 def test_importing_is_light() -> None:

@@ -58,6 +58,18 @@ def test_take_orders_pictures_without_moving_pixels(originals: list[np.ndarray])
   np.testing.assert_array_equal(taken.picture(1), originals[0])
 
 
+def test_a_part_has_its_own_lines_alone(originals: list[np.ndarray]) -> None:
+  source, indices = records(originals), np.arange(5)
+  whole = strips.read(source, indices, strips.survey(source, indices)[0], 5)
+  part = whole.part(slice(1, 3))
+  assert len(part.lines) == 9 + 5 and np.shares_memory(part.lines, whole.lines)
+  for i in (0, 1):
+    np.testing.assert_array_equal(part.picture(i), originals[1 + i])
+  assert len(whole.part(slice(5, 9)).lines) == 0
+  reordered = whole.take(np.array([4, 0, 2])).part(slice(1, 3))
+  np.testing.assert_array_equal(reordered.picture(1), originals[2])
+
+
 def test_another_edge_is_refused(originals: list[np.ndarray]) -> None:
   source = records(originals)
   sizes, _ = strips.survey(source, np.arange(5))

@@ -1,7 +1,9 @@
 """How a config turns stored pictures into batches, in training and in evaluation."""
 
 from collections.abc import Callable
-from typing import Any
+import math
+import os
+from typing import Any, NamedTuple
 
 import jax
 import ml_collections
@@ -9,17 +11,37 @@ import numpy as np
 
 from bigan_jax.config import validate_shape
 from bigan_jax.data import fake, preprocess, sources
-from bigan_jax.data.sources import Split
-from bigan_jax.data.strips import Strips
+from bigan_jax.data.splits import Split, Stored
 from bigan_jax.objectives import Batch
 
 FAKE_IMAGES = (2_560, 512)  # to train on and to judge by
+RESIDENT_SHARE = 0.6  # of memory that pictures may fill; the rest is for the networks
 
 Views = Callable[[jax.Array], Batch]
 
 
-def load(config: ml_collections.ConfigDict) -> tuple[Split, Split]:
+class Assembler(NamedTuple):
+  """How stored pictures become batches, in two steps, of which a stream does the first itself.
+
+  Attributes:
+    side: of the images that E sees.
+    cut: (pictures in a form of `shares`, indices [b], draws [b, DRAWS] from U[0, 1)) ->
+      uint8 [b, side, side, C].
+    view: (those images, draws) -> Batch.
+  """
+
+  side: int
+  cut: Callable[[Any, jax.Array, jax.Array], jax.Array]
+  view: Callable[[jax.Array, jax.Array], Batch]
+
+
+def load(
+    config: ml_collections.ConfigDict, may_stream: bool = False
+) -> tuple[Split | Stored, Split | Stored]:
   """The pictures to train on and those to judge by, of a config's `data` section.
+
+  Args:
+    may_stream: leave on disk what does not fit in memory (config.data.resident_gb).
 
   Raises:
     ValueError: they do not fit the config's networks, and what sources.load_experiment raises.
@@ -30,10 +52,22 @@ def load(config: ml_collections.ConfigDict) -> tuple[Split, Split]:
   train, judged = sources.load_experiment(
       data.name, data.splits, config.data_dir, data.path, edge=data.edge,
       validation_share=data.validation_share, max_labels=data.max_labels,
+      most_bytes=resident_bytes(data.resident_gb) if may_stream else math.inf,
   )
-  if not isinstance(train.images, Strips):
-    validate_shape(config, train.images.shape[1:])
+  if train.shape:
+    validate_shape(config, train.shape)
   return train, judged
+
+
+def resident_bytes(gigabytes: float) -> float:
+  """How large a set may be to be held in memory: as stated, or by what host and devices have."""
+  if gigabytes:
+    return gigabytes * 1e9
+  memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+  stats = [device.memory_stats() for device in jax.local_devices()]  # None on CPU
+  if all(stats):
+    memory = min(memory, sum(s["bytes_limit"] for s in stats))
+  return RESIDENT_SHARE * memory
 
 
 def views(config: ml_collections.ConfigDict) -> Views:
@@ -47,35 +81,43 @@ def views(config: ml_collections.ConfigDict) -> Views:
   return view
 
 
-def assembler(config: ml_collections.ConfigDict) -> Callable[[Any, jax.Array, jax.Array], Batch]:
-  """(stored pictures, indices [b], draws [b, DRAWS]) -> Batch, for training."""
-  view, crop, flip = views(config), config.model.encoder_shape[0], config.data.flip
-  if not config.data.edge:
-    return lambda images, indices, draws: view(images[indices])
-  def assemble(pictures: preprocess.Lines, indices: jax.Array, draws: jax.Array) -> Batch:
-    images = preprocess.random_crop(pictures, indices, draws, crop)
-    return view(preprocess.random_flip(images, draws[:, 2]) if flip else images)
-  return assemble
+def assembler(config: ml_collections.ConfigDict) -> Assembler:
+  """How a config's training batches are made."""
+  look, side, flip = views(config), config.model.encoder_shape[0], config.data.flip
+  def cut(pictures: Any, indices: jax.Array, draws: jax.Array) -> jax.Array:
+    if not config.data.edge:
+      return pictures[indices]
+    return preprocess.random_crop(pictures, indices, draws, side)
+  def view(images: jax.Array, draws: jax.Array) -> Batch:
+    flips = flip and config.data.edge
+    return look(preprocess.random_flip(images, draws[:, 2]) if flips else images)
+  return Assembler(side, cut, view)
 
 
-def stored(split: Split) -> np.ndarray | preprocess.Lines:
-  """The pictures of a split in the form in which they go to the device."""
-  strips = isinstance(split.images, Strips)
-  return preprocess.lines_of(split.images) if strips else split.images
+def shares(split: Split, count: int) -> list[np.ndarray | preprocess.Lines]:
+  """The pictures in the form in which they go to devices: so many consecutive ones to each."""
+  size = -(-split.size // count)
+  cuts = [slice(k * size, (k + 1) * size) for k in range(count)]
+  if split.shape:
+    return [split.images[c] for c in cuts]
+  return [preprocess.lines_of(split.images.part(c)) for c in cuts]
 
 
-def fixed(split: Split, count: int, config: ml_collections.ConfigDict, random: bool) -> Split:
+def fixed(
+    split: Split | Stored, count: int, config: ml_collections.ConfigDict, random: bool
+) -> Split:
   """The first `count` pictures (0: all), each as one image of E's size, for all evaluations.
 
   Args:
     random: crop anywhere, as training images that 1-NN refers to; otherwise in the middle.
   """
-  count, size = count or len(split.labels), config.model.encoder_shape[0]
-  images, labels = split.images, split.labels[:count]
-  if isinstance(images, Strips):
-    images = images.take(np.arange(len(labels)))
-    crops = preprocess.random_crops(images, size, seed=42) if random else (
-        preprocess.centre_crops(images, size)
-    )
-    return Split(crops, labels, split.num_classes)
-  return Split(images[:count], labels, split.num_classes)
+  size = config.model.encoder_shape[0]
+  split = split.take(np.arange(min(count or split.size, split.size)))
+  if isinstance(split, Stored):
+    split = split.read()
+  if split.shape:
+    return split
+  images = preprocess.random_crops(split.images, size, seed=42) if random else (
+      preprocess.centre_crops(split.images, size)
+  )
+  return split._replace(images=images)

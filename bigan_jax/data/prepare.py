@@ -82,6 +82,26 @@ def find_or_prepare(
   return _prepare_pictures(target, root, path)
 
 
+def find_or_prepare_voc(
+    year: int, data_dir: str = "", path: str = ""
+) -> "tfds.core.DatasetBuilder":
+  """PASCAL VOC of a year, likewise.
+
+  Args:
+    year, path: see `builders.voc.config_for`. data_dir: see `find_or_prepare`.
+
+  Raises:
+    ValueError: another year; several sets are prepared and no path says which; a damaged devkit.
+    FileNotFoundError: not prepared, and no devkit there.
+    OSError: a devkit that lacks files; nowhere to write the prepared set.
+  """
+  from bigan_jax.data.builders import voc
+
+  root = data_root(data_dir)
+  target = Target(voc.Voc, voc.config_for(year, os.path.expanduser(path), root))
+  return _find(target, root) or _prepare_pictures(target, root, path)
+
+
 def data_root(data_dir: str) -> str:
   """The directory that holds the prepared sets, `~` expanded."""
   return os.path.expanduser(data_dir or os.environ.get("TFDS_DATA_DIR", "") or DEFAULT_DATA_DIR)

@@ -1,10 +1,12 @@
 """From stored 8-bit pictures to the networks' native range: crop, flip, two sizes, scaling.
 
-Everything here runs on the device, inside the jitted step, but `centre_crops` and `random_crops`.
+Everything here runs on the device, inside the jitted step, but what takes pictures or Strips.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +16,11 @@ from bigan_jax.data.strips import Strips
 Range = tuple[float, float]
 CHANNELS = 3
 DRAWS = 3  # uniform numbers that a training picture uses up: two offsets and the flip
+
+
+def draw(key: chex.PRNGKey, step: chex.Numeric, count: int) -> jax.Array:
+  """The random numbers of a step's pictures, uniform in [0, 1): [count, DRAWS]."""
+  return jax.random.uniform(jax.random.fold_in(key, step), (count, DRAWS))
 
 
 def to_native(pixels: jax.Array, value_range: Range) -> jax.Array:
@@ -56,7 +63,7 @@ def lines_of(strips: Strips) -> Lines:
   """Raises ValueError where 32 bits do not suffice."""
   if len(strips.lines) >= 2**31:
     raise ValueError(f"{len(strips.lines)} lines of pixels are too many to index: split the set.")
-  lines = strips.lines.reshape(len(strips.lines), -1)
+  lines = strips.lines.reshape(len(strips.lines), strips.lines.shape[1] * CHANNELS)
   return Lines(lines, strips.starts.astype(np.int32), strips.lengths, strips.landscape)
 
 
@@ -67,9 +74,9 @@ def random_crop(pictures: Lines, indices: jax.Array, draws: jax.Array, size: int
     indices: which pictures, [b].
     draws: uniform in [0, 1), [b, >= 2]: the offset along and across the longer side.
   """
-  edge = pictures.lines.shape[1] // CHANNELS
-  along = _offset(draws[:, 0], pictures.lengths[indices] - size)
-  across = _offset(draws[:, 1], edge - size)
+  lengths = pictures.lengths[indices]
+  edges = jnp.full_like(lengths, pictures.lines.shape[1] // CHANNELS)
+  along, across = _offset(draws[:, 0], lengths - size), _offset(draws[:, 1], edges - size)
   def cut(line: jax.Array, first: jax.Array) -> jax.Array:
     shape = (size, size * CHANNELS)
     return jax.lax.dynamic_slice(pictures.lines, (line, first * CHANNELS), shape)
@@ -79,9 +86,21 @@ def random_crop(pictures: Lines, indices: jax.Array, draws: jax.Array, size: int
   return jnp.where(landscape, crops.swapaxes(1, 2), crops)
 
 
-def _offset(draw: jax.Array, most: jax.Array | int) -> jax.Array:
-  """uniform [0, 1) -> uniform over 0..most."""
-  return jnp.minimum((draw * (most + 1)).astype(jnp.int32), most)
+def random_crop_of(pictures: Sequence[np.ndarray], draws: np.ndarray, size: int) -> np.ndarray:
+  """The same crops of pictures [H, W, 3] on the host, pixel by pixel: uint8 [b, size, size, 3]."""
+  shapes = np.array([picture.shape[:2] for picture in pictures], np.int32)
+  along = _offset(draws[:, 0], shapes.max(axis=1) - size)
+  across = _offset(draws[:, 1], shapes.min(axis=1) - size)
+  landscape = shapes[:, 1] > shapes[:, 0]
+  tops, lefts = np.where(landscape, across, along), np.where(landscape, along, across)
+  return np.stack([
+      picture[y:y + size, x:x + size] for picture, y, x in zip(pictures, tops, lefts, strict=True)
+  ])
+
+
+def _offset(draw: chex.Array, most: chex.Array) -> chex.Array:
+  """uniform [0, 1) -> uniform over 0..most; the same in jax and in numpy."""
+  return (draw * (most + 1).astype(np.float32)).astype(np.int32).clip(max=most)
 
 
 def random_flip(images: jax.Array, draw: jax.Array) -> jax.Array:

@@ -1,34 +1,22 @@
-"""Data set name + split -> its pictures in host memory."""
+"""Data set name + split -> its pictures, in host memory or left on disk."""
 
 import bisect
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bigan_jax.data import codec, prepare, strips
+from bigan_jax.data import prepare, strips
+from bigan_jax.data.splits import Split, Stored
 
 if TYPE_CHECKING:
   import tensorflow_datasets as tfds
 
-BLOCK = 4096  # Records read at a time: few calls, little memory beside the result.
 TRAIN_SHARE = 5 / 6  # 50,000 of MNIST's 60,000 (reference section 8); other sets likewise.
 IMAGENET_TEST_SHARE = 1 / 5  # 10,000 of ImageNet's 50,000 for validation (reference section 8).
 PROTOCOLS = ("validation", "test")
 SHUFFLE_SEED = 42  # The authors' (reference section 8).
 KEYED = ("mnist", "fashion_mnist")  # Stored by the hash of each image's index in its file.
-
-
-class Split(NamedTuple):
-  """Pictures held in host memory.
-
-  images: uint8 [N, H, W, C]; strips.Strips for sets whose pictures differ in size.
-  labels: int32 [N], zeros if unlabelled. num_classes: 0 if unlabelled.
-  """
-
-  images: np.ndarray | strips.Strips
-  labels: np.ndarray
-  num_classes: int
 
 
 def load(
@@ -64,7 +52,8 @@ def load_experiment(
     edge: int = 0,
     validation_share: float = 0.1,
     max_labels: int = 0,
-) -> tuple[Split, Split]:
+    most_bytes: float = math.inf,
+) -> tuple[Split | Stored, Split | Stored]:
   """The training and the evaluation pictures of an experiment (reference section 8).
 
   Args:
@@ -74,6 +63,7 @@ def load_experiment(
       imagenet_presized: the validation set, shuffled, is cut into 1/5 (10,000), the test set, and
       4/5. Of image_folder: the split of that name if the folder has it, else the other.
     seed: of the shuffle.
+    most_bytes: pictures whose pixels take more than this are left on disk.
 
   Raises:
     ValueError: another value of `splits`; and as `load`.
@@ -81,19 +71,19 @@ def load_experiment(
   if splits not in PROTOCOLS:
     raise ValueError(f"splits is {splits!r}: choose from {', '.join(PROTOCOLS)}.")
   builder = prepare.find_or_prepare(name, data_dir, path, edge, validation_share)
-  train = _read(builder, "train", edge, max_labels)
+  train = _read(builder, "train", edge, max_labels, most_bytes=most_bytes)
   if name == "image_folder":
     other = next(split for split in (splits, *PROTOCOLS) if split in builder.info.splits)
-    return train, _read(builder, other, edge, 0)
+    return train, _read(builder, other, edge, 0, most_bytes=most_bytes)
   if name == "imagenet_presized":
     return train, _imagenet_evaluation(builder, splits, edge, max_labels, seed)
-  order = np.random.RandomState(seed).permutation(len(train.labels))
+  order = np.random.RandomState(seed).permutation(train.size)
   if name in KEYED:
     order = _stored_position("train", len(order))[order]
   if splits == "test":
-    return _take(train, order), _read(builder, "test", edge, 0)
+    return train.take(order), _read(builder, "test", edge, 0, most_bytes=most_bytes)
   cut = round(TRAIN_SHARE * len(order))
-  return _take(train, order[:cut]), _take(train, order[cut:])
+  return train.take(order[:cut]), train.take(order[cut:])
 
 
 def _imagenet_evaluation(
@@ -119,72 +109,59 @@ def _stored_position(split: str, count: int) -> np.ndarray:
   return np.argsort(stored)
 
 
-def _take(split: Split, indices: np.ndarray) -> Split:
-  return Split(split.images[indices], split.labels[indices], split.num_classes)
-
-
 def _read(
     builder: "tfds.core.DatasetBuilder",
     split: str,
     edge: int,
     max_labels: int,
     indices: np.ndarray | None = None,
-) -> Split:
-  """Reads `indices` of a split, all by default, of which only labels below `max_labels`."""
-  import tensorflow_datasets as tfds
+    most_bytes: float = math.inf,
+) -> Split | Stored:
+  """`indices` of a split, all by default, of which only labels below `max_labels`.
 
+  Read into memory unless their pixels take more than `most_bytes`.
+  """
   _check_split(split, builder)
   if max_labels and builder.name != "imagenet_presized":
     raise ValueError(
         f"max_labels is {max_labels}, but {builder.name} is read whole: leave it at 0, only"
         " imagenet_presized has subsets."
     )
-  # TFDS decodes through a layer that costs twice as much as the decoding itself.
-  source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
-  try:
-    if builder.name not in prepare.PICTURES:
-      return _read_uniform(source, builder.info.features)
-    read = _read_strips(source, builder.info.features, edge, max_labels, split, indices)
-  except (RuntimeError, OSError, ValueError) as error:  # ArrayRecord's, Pillow's, a wrong shape.
-    raise ValueError(
-        f"The prepared {builder.name} at {builder.data_path} is damaged ({error}): delete that"
-        " directory and prepare it again."
-    ) from error
-  if not len(read.labels):
+  stored = _stored(builder, split, edge)
+  if indices is not None:
+    stored = stored.take(indices)
+  if max_labels:
+    stored = _first_labels(stored, max_labels, by_label=split == "train")
+  if not stored.size:
     raise ValueError(
         f"Split {split!r} of {builder.name} has no labels below {max_labels}: raise max_labels."
     )
-  return read
+  fits = math.isinf(most_bytes) or stored.memory() <= most_bytes
+  return stored.read() if fits else stored
 
 
-def _read_uniform(source: Sequence[dict], features: "tfds.features.FeaturesDict") -> Split:
-  images = np.empty((len(source), *features["image"].shape), np.uint8)
-  labels = np.empty(len(source), np.int32)
-  for start in range(0, len(source), BLOCK):
-    block = range(start, min(start + BLOCK, len(source)))
-    for i, example in zip(block, source.__getitems__(block)):
-      images[i] = codec.decode(example["image"]).reshape(images.shape[1:])
-      labels[i] = example["label"]
-  return Split(images, labels, features["label"].num_classes)
+def _stored(builder: "tfds.core.DatasetBuilder", split: str, edge: int) -> Stored:
+  """A whole split, left on disk."""
+  import tensorflow_datasets as tfds
+
+  # TFDS decodes through a layer that costs twice as much as the decoding itself.
+  source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+  features, origin = builder.info.features, (builder.name, str(builder.data_path))
+  num_classes = features["label"].num_classes if "label" in features else 0
+  uniform = builder.name not in prepare.PICTURES
+  shape = features["image"].shape if uniform else None
+  return Stored(source, np.arange(len(source)), shape, 0 if uniform else edge, num_classes, origin)
 
 
-def _read_strips(
-    source: Sequence[dict],
-    features: "tfds.features.FeaturesDict",
-    edge: int,
-    max_labels: int,
-    split: str,
-    indices: np.ndarray | None,
-) -> Split:
-  num_classes = max_labels or (features["label"].num_classes if "label" in features else 0)
-  if indices is None:
-    indices = np.arange(len(source))
-    if max_labels and split == "train":  # Stored in the order of its labels.
-      end = bisect.bisect_left(indices, max_labels, key=lambda i: source[int(i)]["label"])
-      indices = indices[:end]
-  sizes, labels = strips.survey(source, indices)
-  kept = labels < max_labels if max_labels else np.ones(len(labels), bool)
-  return Split(strips.read(source, indices[kept], sizes[kept], edge), labels[kept], num_classes)
+def _first_labels(stored: Stored, max_labels: int, by_label: bool) -> Stored:
+  """Only pictures with labels below `max_labels`; `by_label` if they are stored in that order."""
+  with stored.blame():
+    if by_label:
+      label = lambda i: stored.source[int(i)]["label"]
+      kept = np.arange(bisect.bisect_left(stored.indices, max_labels, key=label))
+    else:
+      kept = np.flatnonzero(strips.survey(stored.source, stored.indices)[1] < max_labels)
+  return stored.take(kept)._replace(num_classes=max_labels)
 
 
 def _check_split(split: str, builder: "tfds.core.DatasetBuilder") -> None:

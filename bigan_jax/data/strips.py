@@ -43,6 +43,13 @@ class Strips(NamedTuple):
         landscape=self.landscape[indices],
     )
 
+  def part(self, which: slice) -> "Strips":
+    """Some consecutive pictures and, of those that were never reordered, their lines alone."""
+    starts, lengths = self.starts[which], self.lengths[which]
+    first = starts.min(initial=len(self.lines))
+    last = (starts + lengths).max(initial=first)
+    return Strips(self.lines[first:last], starts - first, lengths, self.landscape[which])
+
 
 def survey(source: Sequence[dict], indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """Sizes [N, 2] (width, height) and labels [N] int32 (0 if unlabelled), from the headers alone."""

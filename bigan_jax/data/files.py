@@ -1,0 +1,116 @@
+"""Anyone's picture files as an encoder sees them: read, resized and cropped as in training."""
+
+import collections
+import concurrent.futures
+import itertools
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import ml_collections
+import numpy as np
+from PIL import Image
+
+from bigan_jax.data import codec
+from bigan_jax.data.preprocess import Range
+
+PART = 8  # pictures that a thread takes at once
+AHEAD = 8  # parts per thread that may wait to be used
+
+
+class View(NamedTuple):
+  """How a picture becomes what E sees.
+
+  edge: its shorter side is resized to this, in pixels, by Lanczos.
+  shape: (height, width, channels) of the part in the middle that is kept; RGB, or 1 for grey.
+  value_range: 0 and 255 become its ends.
+  """
+
+  edge: int
+  shape: tuple[int, int, int]
+  value_range: Range
+
+
+class Unreadable(NamedTuple):
+  """Why a file gives no picture."""
+
+  reason: str
+
+
+def view(config: ml_collections.ConfigDict) -> View:
+  """The view of a training config: data.edge, or the size of E's images where that is 0."""
+  shape = tuple(config.model.encoder_shape)
+  return View(config.data.edge or max(shape[:2]), shape, tuple(config.model.value_range))
+
+
+def fit(picture: Image.Image, how: View) -> np.ndarray:
+  """One picture of any size and mode as uint8 `how.shape`, turned as its EXIF orientation says."""
+  size = codec.scaled_size(*picture.size, how.edge)
+  turn = codec.UPRIGHT.get(picture.getexif().get(codec.EXIF_ORIENTATION))
+  # As codec.shrink: JPEG alone can decode at a reduced scale; `box` is the exact extent within it.
+  draft = picture.draft(None, tuple(math.ceil(codec.MARGIN * side) for side in size))
+  rgb = codec.to_rgb(picture)
+  small = rgb.resize(size, Image.Resampling.LANCZOS, box=draft[1] if draft else None)
+  small = small if turn is None else small.transpose(turn)
+  height, width, channels = how.shape
+  left, top = (small.width - width + 1) // 2, (small.height - height + 1) // 2
+  middle = small.crop((left, top, left + width, top + height))
+  pixels = np.asarray(middle.convert("L") if channels == 1 else middle)
+  return pixels.reshape(how.shape)
+
+
+def preprocess(images: np.ndarray | Sequence[np.ndarray], how: View) -> np.ndarray:
+  """Pictures as E takes them: float32 [B, *how.shape] in how.value_range.
+
+  Args:
+    images: uint8 [B, H, W, C], or B arrays [H, W, C] or [H, W] of any sizes; C is 1 (grey), 3 (RGB)
+      or 4 (transparency is laid on white).
+
+  Raises:
+    TypeError: they are not uint8.
+  """
+  low, high = how.value_range
+  found = np.empty((len(images), *how.shape), np.float32)
+  for i, image in enumerate(map(np.asarray, images)):
+    if image.dtype != np.uint8:
+      raise TypeError(f"preprocess takes pixels from 0 to 255 as uint8, not {image.dtype}.")
+    if image.shape != how.shape or how.edge != max(how.shape[:2]):
+      image = fit(Image.fromarray(image[:, :, 0] if image.shape[2:] == (1,) else image), how)
+    found[i] = image
+  return found * np.float32((high - low) / 255) + np.float32(low)
+
+
+def read(path: str, how: View) -> np.ndarray | Unreadable:
+  """A picture file as uint8 `how.shape`; never raises."""
+  try:
+    with Image.open(path, formats=codec.FORMATS) as picture:
+      if math.prod(picture.size) > codec.MAX_PIXELS:
+        return Unreadable(f"over {codec.MAX_PIXELS // 10**6} megapixels")
+      if max(codec.scaled_size(*picture.size, how.edge)) > codec.MAX_SIDE:
+        return Unreadable("too elongated")
+      return fit(picture, how)
+  except OSError as error:
+    return Unreadable(error.strerror or "cannot be decoded")
+  except Exception:  # Decoders raise all sorts of errors on damaged data, and none is ours.
+    return Unreadable("cannot be decoded")
+
+
+def stream(
+    folder: str, names: Iterable[str], how: View, threads: int
+) -> Iterator[tuple[str, np.ndarray | Unreadable]]:
+  """(name, `read` of it) in order, read ahead by threads: decoders let others run meanwhile."""
+  names = iter(names)
+  def read_part(part: list[str]) -> list[tuple[str, np.ndarray | Unreadable]]:
+    return [(name, read(os.path.join(folder, name), how)) for name in part]
+  pool = concurrent.futures.ThreadPoolExecutor(threads)
+  try:
+    waiting = collections.deque()
+    while part := list(itertools.islice(names, PART)):
+      waiting.append(pool.submit(read_part, part))
+      if len(waiting) >= AHEAD * threads:
+        yield from waiting.popleft().result()
+    while waiting:
+      yield from waiting.popleft().result()
+  finally:
+    pool.shutdown(cancel_futures=True)

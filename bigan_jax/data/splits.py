@@ -1,0 +1,116 @@
+"""What a split is: pictures and labels in host memory, or left on disk until they are asked for."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from bigan_jax.data import codec, strips
+
+BLOCK = 4096  # Records read at a time: few calls, little memory beside the result.
+SAMPLE = 1000  # Records by whose sizes a whole set's is estimated, to about 1 %.
+
+
+class Split(NamedTuple):
+  """Pictures held in host memory.
+
+  images: uint8 [N, H, W, C]; strips.Strips for sets whose pictures differ in size.
+  labels: int32 [N], zeros if unlabelled. num_classes: 0 if unlabelled.
+  """
+
+  images: np.ndarray | strips.Strips
+  labels: np.ndarray
+  num_classes: int
+
+  @property
+  def size(self) -> int:
+    """How many pictures."""
+    return len(self.labels)
+
+  @property
+  def shape(self) -> tuple[int, int, int] | None:
+    """(H, W, C) of all pictures; None where they differ."""
+    return None if isinstance(self.images, strips.Strips) else self.images.shape[1:]
+
+  def take(self, indices: np.ndarray) -> "Split":
+    """Some of the pictures, in another order."""
+    images = self.images[indices] if self.shape else self.images.take(indices)
+    return self._replace(images=images, labels=self.labels[indices])
+
+
+class Stored(NamedTuple):
+  """Pictures in ArrayRecord files; it pickles, so that other processes may read them.
+
+  source: a TFDS data source that leaves images encoded. indices: [N], which of its records.
+  shape: (H, W, C) of all pictures, or None where they only share their shorter side, `edge`.
+  num_classes: 0 if unlabelled. origin: set and directory, for messages.
+  """
+
+  source: Sequence[dict]
+  indices: np.ndarray
+  shape: tuple[int, int, int] | None
+  edge: int
+  num_classes: int
+  origin: tuple[str, str]
+
+  @property
+  def size(self) -> int:
+    """How many pictures."""
+    return len(self.indices)
+
+  def take(self, indices: np.ndarray) -> "Stored":
+    """Some of the pictures, in another order."""
+    return self._replace(indices=self.indices[indices])
+
+  def memory(self) -> float:
+    """Bytes that all pixels take in memory: estimated where sizes differ."""
+    if self.shape:
+      return float(self.size) * np.prod(self.shape)
+    sample = self.indices[np.unique(np.linspace(0, self.size - 1, SAMPLE, dtype=np.int64))]
+    with self.blame():
+      sizes, _ = strips.survey(self.source, sample)
+    return float(self.size) * sizes.max(axis=1).mean() * self.edge * 3
+
+  def decode(self, indices: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+    """Pictures `indices`, uint8 [H, W, C] each, and their labels, int32."""
+    with self.blame():
+      examples = self.source.__getitems__(self.indices[indices].tolist())
+      pictures = [self._checked(codec.decode(example["image"])) for example in examples]
+    return pictures, np.array([example.get("label", 0) for example in examples], np.int32)
+
+  def read(self) -> Split:
+    """Decodes all pictures into memory."""
+    if not self.shape:
+      with self.blame():
+        sizes, labels = strips.survey(self.source, self.indices)
+        images = strips.read(self.source, self.indices, sizes, self.edge)
+      return Split(images, labels, self.num_classes)
+    split = Split(
+        np.empty((self.size, *self.shape), np.uint8), np.empty(self.size, np.int32),
+        self.num_classes,
+    )
+    for start in range(0, self.size, BLOCK):
+      block = np.arange(start, min(start + BLOCK, self.size))
+      split.images[block], split.labels[block] = self.decode(block)
+    return split
+
+  def _checked(self, picture: np.ndarray) -> np.ndarray:
+    """The picture in the form that the set promises."""
+    if self.shape:
+      return picture.reshape(self.shape)
+    if picture.ndim != 3 or min(picture.shape[:2]) != self.edge:
+      raise ValueError(f"not every picture has the shorter side {self.edge}")
+    return picture
+
+  @contextlib.contextmanager
+  def blame(self) -> Iterator[None]:
+    """Turns what ArrayRecord, Pillow or a wrong shape raise within into one sentence."""
+    try:
+      yield
+    except (RuntimeError, OSError, ValueError) as error:
+      name, path = self.origin
+      raise ValueError(
+          f"The prepared {name} at {path} is damaged ({error}): delete that directory and prepare"
+          " it again."
+      ) from error

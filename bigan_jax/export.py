@@ -1,0 +1,150 @@
+"""Takes trained networks out of their run folder: weights, programs and a model card.
+
+  python -m bigan_jax.export --workdir=RUN --out=DIR
+"""
+
+from collections.abc import Sequence
+import functools
+import pathlib
+from typing import Any
+
+from absl import app
+from absl import flags
+import jax
+from jax import export as programs
+import jax.numpy as jnp
+
+from bigan_jax import exported, loaded, model_card, outputs, pretrained, program
+from bigan_jax.arguments import nearest
+from bigan_jax.data import files
+from bigan_jax.objectives import OBJECTIVES
+
+FORMATS = ("safetensors", "stablehlo")
+PROGRAMS = {"E": "encoder.stablehlo", "G": "generator.stablehlo"}
+PLATFORMS = ("cpu", "cuda", "tpu")
+CARD = "README.md"
+
+
+def define_flags() -> None:
+  """The command line's; not for those who import this module."""
+  flags.DEFINE_string("workdir", None, "Run folder of bigan_jax.main.", required=True)
+  flags.DEFINE_string("out", None, "Folder to write.", required=True)
+  flags.DEFINE_list("format", list(FORMATS), "Which of safetensors, stablehlo.")
+  flags.DEFINE_string("step", "latest", "latest, best, or a number of updates.")
+  flags.DEFINE_bool("merge_bn", False, "Fold batch norm into kernels and biases.")
+  flags.DEFINE_bool("force", False, "Replace an earlier export.")
+
+
+def export(
+    workdir: str, out: str, formats: Sequence[str] = FORMATS, step: str | int = "latest",
+    merge_bn: bool = False, force: bool = False,
+) -> None:
+  """Writes `out`: model.safetensors, encoder.stablehlo and generator.stablehlo, README.md.
+
+  Of a plain GAN, which has no encoder, G and D.
+
+  Args:
+    workdir: a run folder.
+    out: the folder, which appears whole or not at all.
+    formats: of FORMATS; the model card is always written.
+    step: "latest", "best" or a number.
+    merge_bn: fold each batch norm into the kernel before it and a bias.
+    force: replace `out` if it is an earlier export.
+
+  Raises:
+    ValueError: an unknown format; the run has no such step; an array is not finite.
+    FileExistsError: `out` is there.
+    FileNotFoundError, OSError: the run has no network that can be read.
+  """
+  _check_formats(formats)
+  found = _read(workdir, step)
+  if merge_bn:
+    merged = {player: exported.merge(v) for player, v in found.variables.items()}
+    found = found._replace(variables=merged)
+  info = describe(found)
+  with outputs.new_folder(pathlib.Path(out), force, is_export) as folder:
+    if "safetensors" in formats:
+      exported.write(folder / exported.FILE, found.variables, info, merge_bn)
+    if "stablehlo" in formats:
+      for player, file in PROGRAMS.items():
+        if player in found.variables:
+          (folder / file).write_bytes(serialize(found, player))
+    card = model_card.text(info, sorted(path.name for path in folder.iterdir()), merge_bn)
+    (folder / CARD).write_text(card)
+
+
+def describe(found: pretrained.Pretrained) -> dict[str, Any]:
+  """What readers of the weights want to know, in plain JSON values."""
+  how, config = files.view(found.config), found.config
+  sees = {"E": how.shape, "G": (config.model.latent_dim,), "D": tuple(config.model.image_shape)}
+  layers = {
+      player: loaded.layer_shapes(getattr(found.networks, player), variables, sees[player])
+      for player, variables in found.variables.items()
+  }
+  if "G" in layers:
+    layers["G"]["x"] = layers["G"].pop("logits")
+  return {
+      "config": config.to_dict(), "step": found.step, "metrics": found.metrics, "layers": layers,
+      "preprocessing": {
+          "colours": "grey" if how.shape[2] == 1 else "RGB", "resize_shorter_edge": how.edge,
+          "filter": "lanczos", "centre_crop": how.shape[:2], "value_range": how.value_range,
+      },
+  }
+
+
+def serialize(found: pretrained.Pretrained, player: str) -> bytes:
+  """E or G with its weights as StableHLO for any batch, on every platform; see jax.export.
+
+  E: x -> (code, {layer: activation}); G: z -> x, as in loaded.Model.
+  """
+  apply, shape = {
+      "E": (loaded.encode, tuple(found.config.model.encoder_shape)),
+      "G": (loaded.generate, (found.config.model.latent_dim,)),
+  }[player]
+  network, variables = getattr(found.networks, player), found.variables[player]
+  batch, = programs.symbolic_shape("batch")
+  x = jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
+  run = jax.jit(functools.partial(apply, network, variables))
+  return bytes(programs.export(run, platforms=PLATFORMS)(x).serialize())
+
+
+def is_export(folder: pathlib.Path) -> bool:
+  """Whether a folder holds what `export` writes and nothing else."""
+  names = {path.name for path in folder.iterdir()}
+  return CARD in names and names <= {CARD, exported.FILE, *PROGRAMS.values()}
+
+
+def _check_formats(formats: Sequence[str]) -> None:
+  for name in formats:
+    if name == "onnx":
+      raise ValueError(
+          "--format=onnx is not offered, because the one converter from JAX (jax2onnx) does not go "
+          "with the version of orbax-checkpoint that runs need: take safetensors or stablehlo."
+      )
+    if name not in FORMATS:
+      raise ValueError(f"Unknown format {name!r}: {nearest(name, FORMATS)}")
+  if not formats:
+    raise ValueError(f"--format is empty: choose from {', '.join(FORMATS)}.")
+
+
+def _read(workdir: str, step: str | int) -> pretrained.Pretrained:
+  if exported.is_export(pathlib.Path(workdir).expanduser()):
+    raise ValueError(f"{workdir} is an export already: name the run folder that it came from.")
+  found = loaded.read(workdir, step)
+  judged = OBJECTIVES[found.config.objective].judged
+  return pretrained.read(workdir, tuple(dict.fromkeys(["G", judged])), found.step)
+
+
+def main(argv: Sequence[str]) -> None:
+  """Exports as the flags say."""
+  if argv[1:]:
+    raise app.UsageError(f"Unexpected argument {argv[1]!r}: flags begin with --.")
+  values = flags.FLAGS
+  step = int(values.step) if values.step.isdigit() else values.step
+  export(values.workdir, values.out, values.format, step, values.merge_bn, values.force)
+  print(f"Wrote {values.out}: see its {CARD}.")
+
+
+if __name__ == "__main__":
+  define_flags()
+  program.run(main)

@@ -1,0 +1,264 @@
+"""An encoder's features of any folder of pictures, reconstructions of them, and samples.
+
+  python -m bigan_jax.features --model=DIR_OR_RUN --images=FOLDER --out=FILE.npz
+  python -m bigan_jax.features --model=DIR_OR_RUN --sample=100 --out=FOLDER
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+import concurrent.futures
+import contextlib
+import functools
+import os
+import pathlib
+import warnings
+from typing import Any, NamedTuple
+
+from absl import app
+from absl import flags
+from absl import logging
+import chex
+import jax
+import numpy as np
+from PIL import Image
+import tqdm
+
+from bigan_jax import feature_files, latents, loaded, outputs, program
+from bigan_jax.arguments import nearest
+from bigan_jax.data import files
+from bigan_jax.data.builders import image_folder, presize
+from bigan_jax.data.preprocess import shrink, to_native, to_uint8
+from bigan_jax.feature_files import Rows
+
+BLOCK = 128  # pictures that the encoder sees at once
+NAMED = 5  # unreadable files that a warning names
+Path = pathlib.Path
+
+
+def define_flags() -> None:
+  """The command line's; not for those who import this module."""
+  flags.DEFINE_string("model", None, "Run folder, or one of bigan_jax.export.", required=True)
+  flags.DEFINE_string("images", None, "Folder of pictures, at any depth.")
+  flags.DEFINE_string("out", None, "FILE.npz or FILE.parquet; with --sample, a folder.")
+  flags.DEFINE_string("layer", None, "Of the features; default: the last hidden one.")
+  flags.DEFINE_string("reconstruct", None, "Folder for pictures of x beside G(E(x)).")
+  flags.DEFINE_integer("sample", None, "How many samples G(z) to write.", lower_bound=1)
+  flags.DEFINE_integer("seed", 0, "Of the samples.", lower_bound=0)
+  flags.DEFINE_string("step", "latest", "Of a run: latest, best, or a number of updates.")
+  flags.DEFINE_bool("force", False, "Replace earlier outputs.")
+
+
+class Task(NamedTuple):
+  """What is made of a folder of pictures.
+
+  layer: of E, whose activations are the features.
+  out: a file of features, or None. reconstruct: a folder of pictures, or None; not both None.
+  threads: that decode pictures.
+  """
+
+  model: loaded.Model
+  images: str
+  layer: str
+  out: Path | None
+  reconstruct: Path | None
+  force: bool
+  threads: int
+
+
+class Block(NamedTuple):
+  """Pictures as E sees them, uint8 [BLOCK, H, W, C]; zeros follow the last of len(names)."""
+
+  names: list[str]
+  images: np.ndarray
+
+
+def describe_folder(task: Task) -> tuple[int, list[tuple[str, str]]]:
+  """Writes the features and reconstructions of all pictures that can be read.
+
+  Returns:
+    (how many there were, [(name, reason)] of those that could not be read).
+
+  Raises:
+    FileNotFoundError: no such folder.
+    FileExistsError: an output is there.
+    ValueError: no picture, or none that can be read; the layer or kind of file is unknown.
+  """
+  names, write, skipped = _find(task.images), _writer(task), []
+  how, shape = task.model.view, task.model.layers[task.layer]
+  about = {"layer": task.layer, "shape": shape, "step": task.model.step, "view": how._asdict()}
+  with contextlib.ExitStack() as stack:
+    out = task.out and stack.enter_context(outputs.new_file(task.out, task.force))
+    pairs = task.reconstruct and stack.enter_context(
+        outputs.new_folder(task.reconstruct, task.force, holds_pictures)
+    )
+    bar = stack.enter_context(tqdm.tqdm(total=len(names), unit="img", dynamic_ncols=True))
+    stream = files.stream(task.images, names, how, task.threads)
+    stack.callback(stream.close)
+    found = _ahead(_program(task), blocks(_counted(stream, bar), skipped, how.shape))
+    write(out, _rows(task.images, found, pairs), about)
+  return len(names) - len(skipped), skipped
+
+
+def _counted(stream: Iterator[Any], bar: tqdm.tqdm) -> Iterator[Any]:
+  for item in stream:
+    yield item
+    bar.update()
+
+
+def _rows(
+    folder: str, found: Iterator[tuple[Block, dict[str, Any]]], pairs: Path | None
+) -> Iterator[Rows]:
+  """The rows of each block, whose pairs are written on the way; ValueError if there is none."""
+  block = None
+  for block, arrays in found:
+    if pairs:
+      _write_pairs(pairs, block.names, *arrays["pairs"])
+    count = len(block.names)
+    yield Rows(block.names, *(np.asarray(arrays[name])[:count] for name in ("code", "features")))
+  if block is None:
+    raise ValueError(f"None of the pictures in {folder} can be read.")
+
+
+def blocks(
+    stream: Iterable[tuple[str, np.ndarray | files.Unreadable]], skipped: list[tuple[str, str]],
+    shape: tuple[int, ...],
+) -> Iterator[Block]:
+  """Blocks of the pictures in `stream`; adds (name, reason) of the others to `skipped`."""
+  block = Block([], np.zeros((BLOCK, *shape), np.uint8))
+  for name, picture in stream:
+    if isinstance(picture, files.Unreadable):
+      skipped.append((name, picture.reason))
+      continue
+    block.images[len(block.names)] = picture
+    block.names.append(name)
+    if len(block.names) == BLOCK:
+      yield block
+      block = Block([], np.zeros((BLOCK, *shape), np.uint8))
+  if block.names:
+    yield block
+
+
+def sample(
+    model: loaded.Model, count: int, seed: int, folder: Path, force: bool = False
+) -> None:
+  """Writes `count` samples G(z) as PNGs to `folder`; FileExistsError if something is there."""
+  key = jax.random.PRNGKey(seed)
+  with outputs.new_folder(folder, force, holds_pictures) as scratch:
+    for first in tqdm.trange(0, count, BLOCK, unit="block", disable=count <= BLOCK):
+      z = latents.sample(jax.random.fold_in(key, first), BLOCK, model.latent_dim)
+      pixels = np.asarray(to_uint8(model.G(z), model.value_range))
+      for i, picture in enumerate(pixels[:count - first], start=first):
+        _save(picture, scratch / f"{i:06d}.png")
+
+
+def holds_pictures(folder: Path) -> bool:
+  """Whether a folder holds PNGs, in folders or not, and nothing else."""
+  return all(path.is_dir() or path.suffix == ".png" for path in folder.rglob("*"))
+
+
+def _find(folder: str) -> list[str]:
+  if not os.path.isdir(folder):
+    raise FileNotFoundError(f"There is no folder {folder!r}: --images names one with pictures.")
+  names = image_folder.find_pictures(folder)
+  if not names:
+    kinds = ", ".join(image_folder.codec.EXTENSIONS)
+    raise ValueError(f"{folder} holds no pictures ({kinds}): name another by --images.")
+  return names
+
+
+def _writer(task: Task) -> Any:
+  """What consumes the rows, by the name of the file."""
+  if task.layer not in task.model.layers:
+    known = nearest(task.layer, tuple(task.model.layers))
+    raise ValueError(f"Unknown layer {task.layer!r}: {known}")
+  if task.out is None:
+    return lambda path, rows, about: [None for _ in rows]
+  if task.out.suffix not in feature_files.WRITERS:
+    kinds = " or ".join(feature_files.WRITERS)
+    raise ValueError(f"--out={task.out} is no name of a {kinds} file: give it such an ending.")
+  return feature_files.WRITERS[task.out.suffix]
+
+
+def _program(task: Task) -> Any:
+  """A jitted function: uint8 [BLOCK, H, W, C] -> {"code", "features", "pairs" if asked for}."""
+  model, size = task.model, task.model.image_shape[0]
+  @jax.jit
+  def run(images: jax.Array) -> dict[str, Any]:
+    code, layers = model.E(to_native(images, model.value_range))
+    found = {"code": code, "features": layers[task.layer].reshape(len(images), -1)}
+    if task.reconstruct:
+      found["pairs"] = shrink(images, size), to_uint8(model.G(code), model.value_range)
+    return found
+  return run
+
+
+def _ahead(
+    run: Any, blocks_of_pictures: Iterator[Block]
+) -> Iterator[tuple[Block, dict[str, Any]]]:
+  """(block, run(its images)), a block behind: the next is under way while one is written."""
+  before = None
+  for block in blocks_of_pictures:
+    now = block, run(block.images)
+    if before:
+      yield before
+    before = now
+  if before:
+    yield before
+
+
+def _write_pairs(folder: Path, names: list[str], x: chex.Array, back: chex.Array) -> None:
+  """FOLDER/NAME.png of each picture: x and, to its right, G(E(x))."""
+  pairs = np.concatenate([np.asarray(x), np.asarray(back)], axis=2)[:len(names)]
+  paths = [folder / f"{name}.png" for name in names]
+  for parent in {path.parent for path in paths}:
+    parent.mkdir(parents=True, exist_ok=True)
+  with concurrent.futures.ThreadPoolExecutor(presize.cores()) as pool:
+    list(pool.map(_save, pairs, paths))
+
+
+def _save(picture: np.ndarray, path: Path) -> None:
+  Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(path, "PNG")
+
+
+def _report(done: int, skipped: list[tuple[str, str]], listed: Path) -> None:
+  print(f"{done} pictures.")
+  if skipped:
+    with outputs.new_file(listed, force=True) as path:
+      path.write_text("".join(f"{name}\t{reason}\n" for name, reason in skipped),
+                      errors="backslashreplace")
+    first = ", ".join(f"{name} ({reason})" for name, reason in skipped[:NAMED])
+    logging.warning("Skipped %d unreadable files, such as %s; all are listed in %s.",
+                    len(skipped), first, listed)
+
+
+def _optional(path: str | None) -> Path | None:
+  return Path(path).expanduser() if path else None
+
+
+def main(argv: Sequence[str]) -> None:
+  """Does what the flags say."""
+  values = flags.FLAGS
+  if argv[1:]:
+    raise app.UsageError(f"Unexpected argument {argv[1]!r}: flags begin with --.")
+  if bool(values.images) == bool(values.sample):
+    raise ValueError("Give either --images=FOLDER or --sample=N.")
+  out, reconstruct = _optional(values.out), _optional(values.reconstruct)
+  if not (out or values.images and reconstruct):
+    raise ValueError("--out is missing: name what to write.")
+  step = int(values.step) if values.step.isdigit() else values.step
+  model = loaded.load(values.model, step)
+  if values.sample:
+    sample(model, values.sample, values.seed, out, values.force)
+    return
+  if model.E is None:
+    raise ValueError(f"{values.model} has no encoder, being a plain GAN: it can only --sample.")
+  warnings.filterwarnings("ignore", module=r"PIL\.")  # On large pictures and odd metadata.
+  layer = values.layer or model.feature_layer
+  images = os.path.expanduser(values.images)
+  task = Task(model, images, layer, out, reconstruct, values.force, presize.cores())
+  listed = out or reconstruct
+  _report(*describe_folder(task), listed.with_name(f"{listed.name}.skipped.txt"))
+
+
+if __name__ == "__main__":
+  define_flags()
+  program.run(main)

@@ -1,0 +1,154 @@
+"""How the pictures of each step reach its devices: out of their memory, or streamed from disk."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bigan_jax.data import batches, order
+from bigan_jax.data.splits import Split, Stored
+from bigan_jax.data.stream import Stream
+from bigan_jax.models.layers import AXIS
+
+
+class Keys(NamedTuple):
+  """The randomness of a sequence of steps: order of pictures, their crops, and the rest."""
+
+  order: jax.Array
+  crops: jax.Array
+  steps: jax.Array
+
+
+class Resident(NamedTuple):
+  """A training set in device memory; each device holds as many pictures as any other.
+
+  Attributes:
+    held: pictures in a form of batches.shares and the index of the first one, of each device, and
+      the labels [devices, N] of all.
+    size: N.
+    batch_size: of all devices together.
+    assembler: makes batches.
+  """
+
+  held: tuple[Any, jax.Array, jax.Array]
+  size: int
+  batch_size: int
+  assembler: batches.Assembler
+
+  def send(self, keys: Keys, step: int, n: int) -> tuple[Any, tuple[int, ...]]:
+    """What the program of n steps is given: arrays [devices, ...], and numbers."""
+    del keys, n
+    return self.held, order.start_of(step, self.batch_size, self.size)
+
+  def choose(self, keys: Keys, held: Any, numbers: tuple[int, ...], n: int) -> jax.Array:
+    """On a device: what `pick` needs for each of n steps; here the indices of all devices."""
+    del held
+    indices = order.window(keys.order, *numbers, n * self.batch_size, self.size)
+    return indices.reshape(n, self.batch_size)
+
+  def pick(
+      self, held: Any, indices: jax.Array, draws: jax.Array
+  ) -> tuple[jax.Array, jax.Array]:
+    """On a device: its images uint8 [b, H, W, C] of a step, and their labels [b].
+
+    Args:
+      draws: for the crops of all devices, [B, DRAWS].
+    """
+    pictures, first, labels = held
+    devices, cut = jax.lax.axis_size(AXIS), self.assembler.cut
+    if devices == 1:
+      return cut(pictures, indices, draws), labels[indices]
+    # Every device cuts what it owns of the batch and leaves the rest at 0; the sum has it all, and
+    # each device keeps its part. So a batch is the same on any number of devices.
+    own = indices - first
+    owns = (own >= 0) & (own < -(-self.size // devices))
+    images = cut(pictures, jnp.where(owns, own, 0), draws)
+    images = jnp.where(owns[:, None, None, None], images, 0).astype(jnp.int32)
+    images = jax.lax.psum_scatter(images, AXIS, tiled=True)  # of 8 bits, not everywhere
+    return images.astype(jnp.uint8), share(labels[indices])
+
+  def close(self) -> None:
+    """Nothing runs in the background."""
+
+
+class Streamed(NamedTuple):
+  """A training set on disk; methods and fields are those of Resident."""
+
+  stream: Stream
+  batch_size: int
+  assembler: batches.Assembler
+
+  def send(self, keys: Keys, step: int, n: int) -> tuple[Any, tuple[int, ...]]:
+    """The finished crops, [devices, b, H, W, C], and labels of each step, and its number."""
+    held = tuple(self.stream.take((keys.order, keys.crops), step, n))
+    return held, (step,)  # never (): pmap then takes the in_axes of two arrays for two arguments'
+
+  def choose(self, keys: Keys, held: Any, numbers: tuple[int, ...], n: int) -> Any:
+    """The crops and labels of n steps, stacked."""
+    del keys, numbers, n
+    return jax.tree.map(lambda *steps: jnp.stack(steps), *held)
+
+  def pick(
+      self, held: Any, chosen: tuple[jax.Array, jax.Array], draws: jax.Array
+  ) -> tuple[jax.Array, jax.Array]:
+    """The crops and labels of one step."""
+    del held, draws
+    return chosen
+
+  def close(self) -> None:
+    """Ends what reads ahead."""
+    self.stream.close()
+
+
+Feed = Resident | Streamed
+
+
+def place(
+    split: Split | Stored, batch_size: int, assembler: batches.Assembler, workers: int = 0,
+    ahead: int = 1,
+) -> Feed:
+  """Puts a training set on the devices, or gets ready to stream one that was left on disk.
+
+  Args:
+    batch_size: of all devices together.
+    workers: processes that decode a streamed set; 0: threads.
+    ahead: how many of its batches wait in device memory.
+  """
+  devices = jax.local_devices()
+  mesh = jax.sharding.Mesh(np.array(devices), (AXIS,))  # as of pmap's own outputs
+  sharding = jax.NamedSharding(mesh, jax.P(AXIS))
+  if isinstance(split, Stored):
+    stream = Stream(split, assembler.side, batch_size, workers, ahead, sharding)
+    return Streamed(stream, batch_size, assembler)
+  shares = batches.shares(split, len(devices))
+  held = [
+      (pictures, np.array(k * -(-split.size // len(devices)), np.int32), split.labels)
+      for k, pictures in enumerate(shares)
+  ]
+  return Resident(_spread(held, sharding), split.size, batch_size, assembler)
+
+
+def share(rows: jax.Array) -> jax.Array:
+  """On a device: its part of what belongs to a whole batch."""
+  count = rows.shape[0] // jax.lax.axis_size(AXIS)
+  return jax.lax.dynamic_slice_in_dim(rows, jax.lax.axis_index(AXIS) * count, count)
+
+
+def _spread(parts: list[Any], sharding: jax.NamedSharding) -> Any:
+  """A tree of arrays for each device -> one of [devices, ...], filled up with 0 to equal shapes."""
+  def gather(*arrays: np.ndarray) -> jax.Array:
+    most = max(array.shape for array in arrays)  # they differ in their first axis at most
+    def part(index: tuple[slice, ...]) -> np.ndarray:
+      return _filled(arrays[index[0].start or 0], most)[None]
+    shape = (len(arrays), *most)
+    return jax.make_array_from_callback(shape, sharding, part)
+  return jax.tree.map(gather, *parts)
+
+
+def _filled(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+  """The array itself where it has the shape; never two copies of a whole set."""
+  if array.shape == shape:
+    return array
+  rest = np.zeros((shape[0] - len(array), *shape[1:]), array.dtype)
+  return np.concatenate([array, rest])

@@ -1,0 +1,136 @@
+"""The README.md of exported networks, as the Hugging Face hub shows them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+WEIGHTS = "model.safetensors"
+METRICS = {  # In this order; what they mean, the project's README says.
+    "JD": "loss of D on pairs", "NND": "distance from a picture to the nearest of the samples",
+    "NNC_e": "1-NN accuracy on the raw code, %",
+    "NNC_e-": "1-NN accuracy on the last hidden layer, %",
+    "NNC_d": "1-NN accuracy on D's last hidden layer, %",
+    "EGr": "distance from x to G(E(x))", "EGr_b": "distance from another x to G(E(x))",
+    "EGg": "the same for samples", "EGg_b": "the same for samples",
+    "code_std_mean": "spread of the code's dimensions; 0.577 under p(z)",
+}
+CITATION = """\
+@inproceedings{donahue2017adversarial,
+  title     = {Adversarial Feature Learning},
+  author    = {Donahue, Jeff and Kr{\\"a}henb{\\"u}hl, Philipp and Darrell, Trevor},
+  booktitle = {International Conference on Learning Representations},
+  year      = {2017}
+}
+"""
+
+
+def text(info: dict[str, Any], names: Sequence[str], merged: bool) -> str:
+  """The whole card.
+
+  Args:
+    info: as export.describe gives it.
+    names: of the files that lie beside the card.
+    merged: batch norm was folded into kernels and biases.
+  """
+  parts = (_front(info), _title(info), _use(info, names), _preprocessing(info),
+           _layers(info), _weights(merged) if WEIGHTS in names else "", _results(info))
+  return "\n".join(part for part in parts if part) + f"\n## Citation\n\n```\n{CITATION}```\n"
+
+
+def _front(info: dict[str, Any]) -> str:
+  encodes = "E" in info["layers"]
+  task = "image-feature-extraction" if encodes else "unconditional-image-generation"
+  tags = ("jax", "flax", "stablehlo", info["config"]["objective"], "self-supervised-learning")
+  lines = "".join(f"- {tag}\n" for tag in tags)
+  return f"---\nlibrary_name: bigan_jax\npipeline_tag: {task}\ntags:\n{lines}---\n"
+
+
+def _title(info: dict[str, Any]) -> str:
+  config = info["config"]
+  data = config["data"]["name"] or "pictures"
+  players = " and ".join(sorted(info["layers"]))
+  return (
+      f"# {config['objective']} ({config['recipe']}) on {data}\n\n"
+      f"{players} after {info['step']:,} updates of batches of {config['batch_size']}, trained by\n"
+      'bigan_jax after "Adversarial Feature Learning" (Donahue, Krähenbühl, Darrell).\n'
+  )
+
+
+def _use(info: dict[str, Any], names: Sequence[str]) -> str:
+  low, high = info["preprocessing"]["value_range"]
+  shape = ", ".join(map(str, _encoder_shape(info)))
+  parts, encodes = ["## Use\n"], "E" in info["layers"]
+  if WEIGHTS in names:
+    last = (
+        "code, layers = model.E(model.preprocess(pictures))  # uint8 [H, W, 3], of any sizes"
+        if encodes else "x = model.G(z)"
+    )
+    parts.append(
+        f'```python\nimport bigan_jax\nmodel = bigan_jax.load("THIS_FOLDER")\n{last}\n```\n'
+    )
+  if "encoder.stablehlo" in names:
+    parts.append(
+        "With jax and flatbuffers alone, on CPU, GPU or TPU, any batch:\n\n```python\n"
+        "from jax import export\n"
+        'E = export.deserialize(bytearray(open("encoder.stablehlo", "rb").read()))\n'
+        f"code, layers = E.call(x)  # x: float32 [B, {shape}], {low:g} to {high:g}\n```\n"
+    )
+  if "generator.stablehlo" in names:
+    parts.append(
+        f"`generator.stablehlo` maps z, float32 [B, {info['config']['model']['latent_dim']}] in "
+        "[-1, 1], to pictures in the same\nway. JAX reads such files for six months at least; "
+        f"{WEIGHTS} stays readable.\n"
+    )
+  return "\n".join(parts)
+
+
+def _preprocessing(info: dict[str, Any]) -> str:
+  how = info["preprocessing"]
+  (height, width), (low, high) = how["centre_crop"], how["value_range"]
+  return f"""\
+## Preprocessing
+
+{how["colours"]}, channels last, turned upright; transparency on white. The shorter edge is resized
+to {how["resize_shorter_edge"]} pixels (Lanczos, antialiased), the middle {height} x {width} is
+kept, and 0..255 scaled to {low:g}..{high:g}. `model.preprocess` does all this but the turning.
+"""
+
+
+def _layers(info: dict[str, Any]) -> str:
+  rows = [
+      f"| {player} | {layer} | {' x '.join(map(str, shape)) or 'a number'} |\n"
+      for player, layers in info["layers"].items() for layer, shape in layers.items()
+  ]
+  code = "The code is tanh(logits / 2), within (-1, 1) like z.\n" if "E" in info["layers"] else ""
+  return f"## Layers\n\n| network | layer | activation |\n|---|---|---|\n{''.join(rows)}\n{code}"
+
+
+def _weights(merged: bool) -> str:
+  norms = (
+      "Batch norm is merged: `NETWORK.LAYER.bias` is added after the kernel." if merged else
+      "`LAYER_bn` normalises what LAYER gives: (h - mean) / sqrt(var + 1e-8), then times `scale`\n"
+      "and plus `bias` where there are such."
+  )
+  return f"""\
+## Weights
+
+`{WEIGHTS}` holds float32 arrays. `NETWORK.LAYER.kernel` is [inputs, outputs]; of a
+convolution (a correlation) [row, column, inputs per group, outputs]; of a transposed one (deconv)
+[row, column, outputs, inputs].
+{norms}
+The config and what this page says are JSON in the file's metadata.
+"""
+
+
+def _results(info: dict[str, Any]) -> str:
+  metrics = info["metrics"] or {}
+  rows = [
+      f"| {name} | {metrics[name]:.4g} | {meaning} |\n" for name, meaning in METRICS.items()
+      if metrics.get(name) is not None
+  ]
+  if not rows:
+    return "## Results\n\nNot evaluated.\n"
+  return f"## Results\n\n| metric | value | meaning |\n|---|---|---|\n{''.join(rows)}"
+
+
+def _encoder_shape(info: dict[str, Any]) -> tuple[int, ...]:
+  return tuple(info["config"]["model"]["encoder_shape"])

@@ -1,0 +1,1 @@
+"""Trains supervised networks on top of transferred layers: the paper's Tables 2 and 3."""

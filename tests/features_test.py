@@ -1,0 +1,179 @@
+"""Features of a folder: every readable picture's, in order, exactly the network's own."""
+
+import json
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable
+
+import jax
+import ml_collections
+import numpy as np
+from PIL import Image
+import pyarrow.parquet
+import pytest
+
+import bigan_jax
+from bigan_jax import features
+from exported_test import convolutional
+
+COUNT = 13
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory, tiny: Callable, saved_run: Callable
+           ) -> features.loaded.Model:
+  run = tmp_path_factory.mktemp("run")
+  saved_run(tiny(), run / "digits")
+  return bigan_jax.load(str(run / "digits"))
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
+  """COUNT pictures of unequal sizes, two files that are none, and one that is not asked for."""
+  root, rs = tmp_path / "pictures", np.random.RandomState(0)
+  for i in range(COUNT):
+    path = root / ("even" if i % 2 == 0 else "") / f"{i:02d}.{'jpg' if i % 3 else 'png'}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = rs.randint(0, 256, (10 + i, 30 - i, 3)).astype(np.uint8)
+    Image.fromarray(pixels).resize((60 - i, 50)).save(path)
+  (root / "broken.jpg").write_bytes((root / "01.jpg").read_bytes()[:200])
+  (root / "even" / "text.png").write_text("not a picture")
+  (root / "notes.txt").write_text("ignored")
+  return root
+
+
+def task(model: features.loaded.Model, folder: pathlib.Path, **changes: object) -> features.Task:
+  out = folder.parent / "out.npz"
+  return features.Task(model, str(folder), model.feature_layer, out, None, False, 2)._replace(
+      **changes)
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+  monkeypatch.setattr(features, "BLOCK", 4)
+
+
+def rows(path: pathlib.Path) -> dict[str, np.ndarray]:
+  with np.load(path, allow_pickle=False) as found:
+    return dict(found)
+
+
+def test_every_picture_s_features(digits: features.loaded.Model, folder: pathlib.Path) -> None:
+  done, skipped = features.describe_folder(task(digits, folder))
+  assert done == COUNT
+  assert dict(skipped) == {"broken.jpg": "cannot be decoded", "even/text.png": "cannot be decoded"}
+  found = rows(folder.parent / "out.npz")
+  readable = [n for n in features.image_folder.find_pictures(str(folder)) if n not in dict(skipped)]
+  assert found["files"].tolist() == readable and len(readable) == COUNT
+  pictures = [features.files.read(str(folder / name), digits.view) for name in readable]
+  code, layers = digits.E(np.float32(pictures) / 255)
+  np.testing.assert_allclose(found["code"], code, atol=1e-5)
+  np.testing.assert_allclose(found["features"], layers["fc2"], rtol=1e-5, atol=1e-5)
+  about = json.loads(str(found["about"]))
+  assert about["layer"] == "fc2" and about["shape"] == [16] and about["view"]["edge"] == 8
+
+
+def test_another_layer_into_parquet(digits: features.loaded.Model, folder: pathlib.Path) -> None:
+  out = folder.parent / "out.parquet"
+  features.describe_folder(task(digits, folder))
+  features.describe_folder(task(digits, folder, layer="logits", out=out))
+  table, found = pyarrow.parquet.read_table(out), rows(folder.parent / "out.npz")
+  assert table["file"].to_pylist() == found["files"].tolist()
+  logits = np.stack(table["features"].to_numpy())
+  np.testing.assert_allclose(np.tanh(logits / 2), found["code"], atol=1e-5)
+
+
+def small_convolutional() -> ml_collections.ConfigDict:
+  config = convolutional("paper")
+  config.model.E.widths = (2, 2, 2, 2, 2)
+  return config
+
+
+@pytest.mark.usefixtures("quick_compilation")
+def test_reconstructions_of_a_generalised_bigan(
+    tmp_path: pathlib.Path, folder: pathlib.Path, saved_run: Callable
+) -> None:
+  """E sees 40 pixels, G makes 16."""
+  saved_run(small_convolutional(), tmp_path / "run")
+  model = bigan_jax.load(str(tmp_path / "run"))
+  pairs = tmp_path / "pairs"
+  features.describe_folder(task(model, folder, out=None, reconstruct=pairs))
+  written = sorted(str(path.relative_to(pairs)) for path in pairs.rglob("*.png"))
+  assert len(written) == COUNT and "even/02.jpg.png" in written
+  pixels = np.asarray(Image.open(pairs / "even" / "02.jpg.png"))
+  assert pixels.shape == (16, 32, 3)
+  picture = features.files.read(str(folder / "even" / "02.jpg"), model.view)
+  small = np.asarray(Image.fromarray(picture).resize((16, 16), Image.Resampling.LANCZOS))
+  assert np.abs(np.int32(pixels[:, :16]) - small).max() <= 1
+  back = model.G(model.E(picture[None] / np.float32(127.5) - 1)[0])[0]
+  assert np.abs(pixels[:, 16:] - 127.5 * (np.asarray(back) + 1)).max() <= 1
+
+
+def test_samples(digits: features.loaded.Model, tmp_path: pathlib.Path) -> None:
+  features.sample(digits, 6, 0, tmp_path / "a")
+  features.sample(digits, 6, 1, tmp_path / "b")
+  names = sorted(path.name for path in (tmp_path / "a").iterdir())
+  assert names == [f"{i:06d}.png" for i in range(6)]
+  a, b = (np.stack([np.asarray(Image.open(tmp_path / f / n)) for n in names]) for f in "ab")
+  assert a.shape == (6, 8, 8) and (a != b).any()
+  assert len({picture.tobytes() for picture in a}) == 6
+  key = jax.random.fold_in(jax.random.PRNGKey(0), 4)
+  fifth = digits.G(features.latents.sample(key, 4, 5))[0, :, :, 0]
+  assert np.abs(a[4] - 255 * np.asarray(fifth)).max() <= 0.51
+  with pytest.raises(FileExistsError, match="add --force"):
+    features.sample(digits, 6, 0, tmp_path / "a")
+  features.sample(digits, 2, 0, tmp_path / "a", force=True)
+  assert len(list((tmp_path / "a").iterdir())) == 2
+
+
+def test_outputs_are_not_replaced_unasked(digits: features.loaded.Model, folder: pathlib.Path
+                                          ) -> None:
+  out = folder.parent / "out.npz"
+  out.write_text("precious")
+  with pytest.raises(FileExistsError, match="out.npz is there already: add --force"):
+    features.describe_folder(task(digits, folder))
+  assert out.read_text() == "precious"
+  features.describe_folder(task(digits, folder, force=True))
+  assert len(rows(out)["files"]) == COUNT
+
+
+def test_folders_and_flags_that_cannot_be(digits: features.loaded.Model, folder: pathlib.Path,
+                                          tmp_path: pathlib.Path) -> None:
+  def describe(**changes: object) -> None:
+    features.describe_folder(task(digits, folder, **changes))
+  (tmp_path / "empty").mkdir()
+  with pytest.raises(FileNotFoundError, match="There is no folder '/nowhere': --images"):
+    describe(images="/nowhere")
+  with pytest.raises(ValueError, match=r"empty holds no pictures \(.jpg, .*name another"):
+    describe(images=str(tmp_path / "empty"))
+  (tmp_path / "empty" / "a.jpg").write_text("nothing")
+  with pytest.raises(ValueError, match="None of the pictures in .*empty can be read"):
+    describe(images=str(tmp_path / "empty"))
+  with pytest.raises(ValueError, match="Unknown layer 'fc3': did you mean 'fc"):
+    describe(layer="fc3")
+  with pytest.raises(ValueError, match="out.csv is no name of a .npz or .parquet file"):
+    describe(out=tmp_path / "out.csv")
+  assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "pictures"]
+
+
+def test_the_command_line(tmp_path: pathlib.Path, folder: pathlib.Path, tiny: Callable,
+                          saved_run: Callable) -> None:
+  for name, variant in (("run", ""), ("gan", "gan")):
+    saved_run(tiny(variant), tmp_path / name)
+  def call(model: str, **values: str | int) -> subprocess.CompletedProcess:
+    words = [f"--{name}={value}" for name, value in values.items()]
+    command = [sys.executable, "-m", "bigan_jax.features", f"--model={tmp_path / model}", *words]
+    return subprocess.run(command, timeout=120, capture_output=True, text=True)
+  out = tmp_path / "f.npz"
+  done = call("run", images=folder, out=out, layer="fc1")
+  assert done.returncode == 0 and done.stdout == f"{COUNT} pictures.\n"
+  assert "Skipped 2 unreadable files, such as broken.jpg (cannot be decoded)" in done.stderr
+  assert len((tmp_path / "f.npz.skipped.txt").read_text().splitlines()) == 2
+  assert rows(out)["features"].shape == (COUNT, 16)
+  for failed, said in (
+      (call("gan", images=folder, out=tmp_path / "g.npz"), "gan has no encoder"),
+      (call("run", images=folder), "--out is missing"),
+      (call("run", out=out), "either --images=FOLDER or --sample=N"),
+  ):
+    assert failed.returncode == 1 and failed.stderr.count("\n") == 1 and said in failed.stderr
