@@ -40,7 +40,7 @@ def learner(results: Results) -> str:
 
 
 def table(found: Sequence[Results]) -> list[tuple[str, ...]]:
-  """Header and rows: our accuracies by frozen layers, mean and half the range of seeds, the paper's.
+  """Header and rows: ours by frozen layers, with half the range of seeds, and the paper's.
 
   Raises:
     ValueError: the runs are of networks with different layers.
@@ -90,6 +90,7 @@ def markdown(rows: Sequence[tuple[str, ...]]) -> str:
 def main(folder: pathlib.Path) -> None:
   """Prints the table of the run folders in `folder`; writes table2.md and table2.csv there."""
   found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/results.json"))]
+  found = [results for results in found if "frozen" in results]  # Other jobs write some too.
   if not found:
     sys.exit(f"No finished run folders in {folder}: train some by launch/table2.sh.")
   try:

@@ -25,17 +25,18 @@ def solve(
 
 
 def test_cross_entropies_are_precise_where_they_are_small() -> None:
-  logits, targets = 30 * RS.randn(5, 200), RS.randint(5, size=200)
-  logits[targets[:50], np.arange(50)] = 60  # Almost certainly right.
+  scores, targets = 30 * RS.randn(5, 200), RS.randint(5, size=200)
+  scores[targets[:50], np.arange(50)] = 60  # Almost certainly right.
   exact = np.log1p(np.sum(np.exp(
-      np.where(np.arange(5)[:, None] == targets, -np.inf, logits - logits[targets, range(200)])
+      np.where(np.arange(5)[:, None] == targets, -np.inf, scores - scores[targets, range(200)])
   ), axis=0))
-  found = logistic_regression.cross_entropies(jnp.asarray(logits, jnp.float32), jnp.asarray(targets))
+  loss, x = logistic_regression.cross_entropies, jnp.asarray(scores, jnp.float32)
+  found = loss(x, jnp.asarray(targets))
   np.testing.assert_allclose(found, exact, rtol=5e-5, atol=1e-37)
   assert exact.min() < 1e-6
-  gradient = jax.grad(lambda z: jnp.sum(logistic_regression.cross_entropies(z, jnp.asarray(targets))))
-  expected = scipy.special.softmax(logits, axis=0) - (np.arange(5)[:, None] == targets)
-  np.testing.assert_allclose(gradient(jnp.asarray(logits, jnp.float32)), expected, atol=1e-5)
+  gradient = jax.grad(lambda x: jnp.sum(loss(x, jnp.asarray(targets))))
+  expected = scipy.special.softmax(scores, axis=0) - (np.arange(5)[:, None] == targets)
+  np.testing.assert_allclose(gradient(x), expected, atol=1e-5)
 
 
 def test_the_gradient_vanishes_at_the_optimum() -> None:

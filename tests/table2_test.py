@@ -32,6 +32,7 @@ def test_rows_and_columns(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture)
       results("pretrained", "gan", 3, 40.0), results("random", "", 2, 41.5),
       results("kmeans", "", 4, 30.0), results("supervised", "", 0, 57.5),
       results("pretrained", "labels", 3, 57.0),
+      {"job": "linear_probe"},
   ])
   table2.main(tmp_path)
   with open(tmp_path / "table2.csv", newline="") as file:

@@ -1,8 +1,8 @@
 """The linear probe: logistic regression on fixed features, its l2 chosen on held-out images.
 
-It minimises mean cross entropy + l2 / 2 * sum of squared weights over weights and unpenalised biases,
-which is scikit-learn's LogisticRegression(C=1 / (l2 * images)) on features of mean 0 and variance 1
-over the training images.
+It minimises mean cross entropy + l2 / 2 * sum of squared weights; biases are not penalised. This
+is scikit-learn's LogisticRegression(C=1 / (l2 * images)) on features of mean 0 and variance 1 over
+the training images.
 """
 
 import functools
@@ -216,8 +216,8 @@ def _guess(weights: Weights, features: jax.Array) -> jax.Array:
 @jax.jit
 def _accuracy(problem: Problem, chosen: jax.Array, weights: Weights) -> jax.Array:
   """Share of right guesses among the images where `chosen` is 1."""
-  right = jnp.argmax(logistic_regression.logits(weights, problem.features), axis=0) == problem.targets
-  return jnp.sum(right * chosen) / jnp.sum(chosen)
+  guesses = jnp.argmax(logistic_regression.logits(weights, problem.features), axis=0)
+  return jnp.sum((guesses == problem.targets) * chosen) / jnp.sum(chosen)
 
 
 def solve(
