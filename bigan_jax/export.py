@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from bigan_jax import exported, loaded, model_card, outputs, pretrained, program
 from bigan_jax.arguments import nearest
 from bigan_jax.data import files
+from bigan_jax.models import merging
 from bigan_jax.objectives import OBJECTIVES
 
 FORMATS = ("safetensors", "stablehlo")
@@ -59,7 +60,7 @@ def export(
   _check_formats(formats)
   found = _read(workdir, step)
   if merge_bn:
-    merged = {player: exported.merge(v) for player, v in found.variables.items()}
+    merged = {player: merging.merge(v) for player, v in found.variables.items()}
     found = found._replace(variables=merged)
   info = describe(found)
   with outputs.new_folder(pathlib.Path(out), force, is_export) as folder:

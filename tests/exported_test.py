@@ -13,6 +13,7 @@ import pytest
 import safetensors.numpy
 
 from bigan_jax import exported, models
+from bigan_jax.models import merging
 from configs import imagenet_highres
 
 Variables = dict[str, chex.ArrayTree]
@@ -73,7 +74,7 @@ def test_networks_come_back_exactly(tmp_path: pathlib.Path, case: tuple) -> None
 
 def test_merged_networks_compute_the_same(tmp_path: pathlib.Path, case: tuple) -> None:
   config, networks, variables = case
-  merged = {p: exported.merge(v) for p, v in variables.items()}
+  merged = {p: merging.merge(v) for p, v in variables.items()}
   write(tmp_path, config, merged, merged=True)
   tensors = safetensors.numpy.load_file(tmp_path / exported.FILE)
   assert not [name for name in tensors if "_bn" in name]

@@ -60,12 +60,12 @@ def shrink(encoded: bytes, edge: int, upright: bool) -> Shrunk:
     with warnings.catch_warnings():
       warnings.simplefilter("ignore")  # Pillow's, on large pictures and odd metadata.
       with Image.open(io.BytesIO(encoded), formats=FORMATS) as picture:
-        reason = _refusal(picture, edge)
+        reason = refusal(picture, edge)
         if reason:
           return Shrunk(b"", reason)
         plain = (picture.format, picture.mode) == ("JPEG", "RGB")
         note = "" if plain else f"{picture.format} {picture.mode}"
-        return Shrunk(_encode(_resize(picture, edge, upright)), note)
+        return Shrunk(_encode(resize(picture, edge, upright)), note)
   except Image.DecompressionBombError:
     return Shrunk(b"", _TOO_LARGE)
   except Exception:  # Decoders raise all sorts of errors on damaged data, and none is ours.
@@ -75,7 +75,7 @@ def shrink(encoded: bytes, edge: int, upright: bool) -> Shrunk:
 _TOO_LARGE = f"over {MAX_PIXELS // 10**6} megapixels"
 
 
-def _refusal(picture: Image.Image, edge: int) -> str:
+def refusal(picture: Image.Image, edge: int) -> str:
   """Why the header alone rules a picture out; empty if it does not."""
   if math.prod(picture.size) > MAX_PIXELS:
     return _TOO_LARGE
@@ -84,7 +84,8 @@ def _refusal(picture: Image.Image, edge: int) -> str:
   return ""
 
 
-def _resize(picture: Image.Image, edge: int, upright: bool) -> Image.Image:
+def resize(picture: Image.Image, edge: int, upright: bool) -> Image.Image:
+  """The picture in RGB with its shorter side `edge`; of a file, decoded at a reduced scale."""
   size = scaled_size(*picture.size, edge)
   turn = UPRIGHT.get(picture.getexif().get(EXIF_ORIENTATION)) if upright else None
   # Only JPEG can decode at a reduced scale; `box` is the exact extent of the original within it.

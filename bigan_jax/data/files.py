@@ -3,7 +3,6 @@
 import collections
 import concurrent.futures
 import itertools
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -46,13 +45,7 @@ def view(config: ml_collections.ConfigDict) -> View:
 
 def fit(picture: Image.Image, how: View) -> np.ndarray:
   """One picture of any size and mode as uint8 `how.shape`, turned as its EXIF orientation says."""
-  size = codec.scaled_size(*picture.size, how.edge)
-  turn = codec.UPRIGHT.get(picture.getexif().get(codec.EXIF_ORIENTATION))
-  # As codec.shrink: JPEG alone can decode at a reduced scale; `box` is the exact extent within it.
-  draft = picture.draft(None, tuple(math.ceil(codec.MARGIN * side) for side in size))
-  rgb = codec.to_rgb(picture)
-  small = rgb.resize(size, Image.Resampling.LANCZOS, box=draft[1] if draft else None)
-  small = small if turn is None else small.transpose(turn)
+  small = codec.resize(picture, how.edge, upright=True)
   height, width, channels = how.shape
   left, top = (small.width - width + 1) // 2, (small.height - height + 1) // 2
   middle = small.crop((left, top, left + width, top + height))
@@ -85,11 +78,8 @@ def read(path: str, how: View) -> np.ndarray | Unreadable:
   """A picture file as uint8 `how.shape`; never raises."""
   try:
     with Image.open(path, formats=codec.FORMATS) as picture:
-      if math.prod(picture.size) > codec.MAX_PIXELS:
-        return Unreadable(f"over {codec.MAX_PIXELS // 10**6} megapixels")
-      if max(codec.scaled_size(*picture.size, how.edge)) > codec.MAX_SIDE:
-        return Unreadable("too elongated")
-      return fit(picture, how)
+      reason = codec.refusal(picture, how.edge)
+      return Unreadable(reason) if reason else fit(picture, how)
   except OSError as error:
     return Unreadable(error.strerror or "cannot be decoded")
   except Exception:  # Decoders raise all sorts of errors on damaged data, and none is ours.

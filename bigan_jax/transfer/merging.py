@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bigan_jax.models.layers import EPSILON
+from bigan_jax.models import merging
 
 Layers = dict[str, dict[str, np.ndarray]]  # {"conv1": {"kernel": ..., "bias": [C]}, ...} in order
 
@@ -23,24 +23,18 @@ def merge(variables: Mapping[str, Any]) -> Layers:
   Raises:
     ValueError: batch norm has no statistics yet.
   """
-  params, stats = variables["params"], variables.get("batch_stats", {})
-  names = sorted(n for n, layer in params.items() if "kernel" in layer and n != "out")
-  return {
-      name: _merged(name, params[name], params.get(f"{name}_bn", {}), stats.get(f"{name}_bn"))
-      for name in names
-  }
+  for norm, sums in variables.get("batch_stats", {}).items():
+    if not np.asarray(sums["count"]) > 0:
+      layer = norm.removesuffix("_bn")
+      raise ValueError(
+          f"The batch norm of {layer} has no statistics: calibrate the network first."
+      )
+  folded = merging.merge({"batch_stats": {}, **variables})
+  layers = {n: layer for n, layer in folded["params"].items() if "kernel" in layer and n != "out"}
+  return {name: _layer(name, layers[name]["kernel"], folded) for name in sorted(layers)}
 
 
-def _merged(
-    name: str, layer: Mapping[str, Any], affine: Mapping[str, Any], stats: Mapping[str, Any] | None
-) -> dict[str, np.ndarray]:
-  kernel = np.asarray(layer["kernel"], np.float64)
-  gain, bias = 1.0, np.zeros(kernel.shape[-1])
-  if stats is not None:
-    count = np.asarray(stats["count"], np.float64)
-    if not count > 0:
-      raise ValueError(f"The batch norm of {name} has no statistics: calibrate the network first.")
-    mean, var = (np.asarray(stats[key], np.float64) / count for key in ("mean", "var"))
-    gain = np.asarray(affine.get("scale", 1), np.float64) / np.sqrt(var + EPSILON)
-    bias = np.asarray(affine.get("bias", 0), np.float64) - mean * gain
-  return {"kernel": np.float32(kernel * gain), "bias": np.float32(bias)}
+def _layer(name: str, kernel: np.ndarray, folded: Mapping[str, Any]) -> dict[str, np.ndarray]:
+  norm = folded["batch_stats"].get(f"{name}_bn")
+  bias = np.zeros(kernel.shape[-1], np.float32) if norm is None else -norm["mean"]
+  return {"kernel": kernel, "bias": bias}
