@@ -1,4 +1,4 @@
-"""The command line's `--config=FILE.py:variant,key=value`: how it is read, and how errors name it."""
+"""`--config=FILE.py:variant,key=value`: how it is read, and how errors name what was meant."""
 
 from collections.abc import Iterable
 import difflib

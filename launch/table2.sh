@@ -7,8 +7,8 @@
 #   SEEDS="0 1 2" SIZE=small launch/table2.sh runs/table2 runs/bigan runs/gan -- --config.epochs=30
 #
 # RUNs are run folders. ROWS="pretrained random kmeans labels" and LAYERS="1 2 3 4 5" choose.
-# OUT/NAME-N-SEED are run folders of their own; finished ones are not trained again, interrupted ones
-# continue. OUT/table2.md and .csv hold the table.
+# OUT/NAME-N-SEED are run folders of their own; finished ones are not trained again, and interrupted
+# ones continue. OUT/table2.md and .csv hold the table.
 set -euo pipefail
 usage="usage: launch/table2.sh OUT RUN [RUN ...] [-- flags]"
 out=${1:?$usage}

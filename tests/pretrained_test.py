@@ -38,7 +38,7 @@ def test_a_step_can_be_asked_for(run: pathlib.Path) -> None:
     pretrained.read(str(run), ("E",), 3)
 
 
-def test_what_is_missing_is_named(tiny: Callable, run: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_what_is_missing_is_named(run: pathlib.Path, tmp_path: pathlib.Path) -> None:
   with pytest.raises(FileNotFoundError, match="no run folder '/nowhere'"):
     pretrained.read("/nowhere", ("E",))
   with pytest.raises(FileNotFoundError, match="no saved networks"):

@@ -44,14 +44,8 @@ def load(
 
 
 def load_experiment(
-    name: str,
-    splits: str,
-    data_dir: str = "",
-    path: str = "",
-    seed: int = SHUFFLE_SEED,
-    edge: int = 0,
-    validation_share: float = 0.1,
-    max_labels: int = 0,
+    name: str, splits: str, data_dir: str = "", path: str = "", seed: int = SHUFFLE_SEED,
+    edge: int = 0, validation_share: float = 0.1, max_labels: int = 0,
     most_bytes: float = math.inf,
 ) -> tuple[Split | Stored, Split | Stored]:
   """The training and the evaluation pictures of an experiment (reference section 8).
