@@ -1,5 +1,7 @@
 """How the pictures of each step reach its devices: out of their memory, or streamed from disk."""
 
+from collections.abc import Callable
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -8,8 +10,11 @@ import numpy as np
 
 from bigan_jax.data import batches, order
 from bigan_jax.data.splits import Split, Stored
-from bigan_jax.data.stream import Stream
+from bigan_jax.data.stream import Make, Stream, batch
 from bigan_jax.models.layers import AXIS
+from bigan_jax.objectives import Batch
+
+View = Callable[[Any, jax.Array], Batch]
 
 
 class Keys(NamedTuple):
@@ -68,16 +73,20 @@ class Resident(NamedTuple):
     images = jax.lax.psum_scatter(images, AXIS, tiled=True)  # of 8 bits, not everywhere
     return images.astype(jnp.uint8), share(labels[indices])
 
+  def view(self, images: jax.Array, draws: jax.Array) -> Batch:
+    """On a device: what the networks see of them."""
+    return self.assembler.view(images, draws)
+
   def close(self) -> None:
     """Nothing runs in the background."""
 
 
 class Streamed(NamedTuple):
-  """A training set on disk; methods and fields are those of Resident."""
+  """A training set that is decoded on the way; methods are those of Resident."""
 
   stream: Stream
   batch_size: int
-  assembler: batches.Assembler
+  view: View
 
   def send(self, keys: Keys, step: int, n: int) -> tuple[Any, tuple[int, ...]]:
     """The finished crops, [devices, b, H, W, C], and labels of each step, and its number."""
@@ -115,18 +124,31 @@ def place(
     workers: processes that decode a streamed set; 0: threads.
     ahead: how many of its batches wait in device memory.
   """
-  devices = jax.local_devices()
-  mesh = jax.sharding.Mesh(np.array(devices), (AXIS,))  # as of pmap's own outputs
-  sharding = jax.NamedSharding(mesh, jax.P(AXIS))
   if isinstance(split, Stored):
-    stream = Stream(split, assembler.side, batch_size, workers, ahead, sharding)
-    return Streamed(stream, batch_size, assembler)
+    make = functools.partial(batch, split, assembler.side, batch_size)
+    return streamed(make, batch_size, assembler.view, workers, ahead)
+  devices = jax.local_devices()
   shares = batches.shares(split, len(devices))
   held = [
       (pictures, np.array(k * -(-split.size // len(devices)), np.int32), split.labels)
       for k, pictures in enumerate(shares)
   ]
-  return Resident(_spread(held, sharding), split.size, batch_size, assembler)
+  return Resident(_spread(held, _sharding()), split.size, batch_size, assembler)
+
+
+def streamed(make: Make, batch_size: int, view: View, workers: int = 0, ahead: int = 1) -> Streamed:
+  """Gets ready to have batches made on the host; arguments are those of `place` and of Stream.
+
+  Args:
+    view: (images, draws) -> Batch, of trees as `make` returns them.
+  """
+  return Streamed(Stream(make, workers, ahead, _sharding()), batch_size, view)
+
+
+def _sharding() -> jax.NamedSharding:
+  """Of arrays [devices, ...], as of pmap's own outputs."""
+  mesh = jax.sharding.Mesh(np.array(jax.local_devices()), (AXIS,))
+  return jax.NamedSharding(mesh, jax.P(AXIS))
 
 
 def share(rows: jax.Array) -> jax.Array:

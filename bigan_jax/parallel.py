@@ -109,4 +109,4 @@ def _take(
   """A device's batch of a step and its labels; the crops do not depend on how many devices are."""
   draws = preprocess.draw(keys.crops, step, feed.batch_size)
   images, labels = feed.pick(held, chosen, draws)
-  return feed.assembler.view(images, feeds.share(draws)), labels
+  return feed.view(images, feeds.share(draws)), labels

@@ -1,5 +1,6 @@
 """Batches of pictures that do not fit in memory: decoded ahead of time by Grain, in order."""
 
+from collections.abc import Callable
 import functools
 import multiprocessing
 import multiprocessing.util
@@ -17,6 +18,8 @@ import numpy as np
 from bigan_jax.data import order, preprocess
 from bigan_jax.data.splits import Stored
 
+# ((key of the order, key of the crops), step) -> (images, labels), trees of arrays [B, ...].
+Make = Callable[[tuple[order.HostKey, order.HostKey], int], Any]
 STEPS = 2**31  # more than any training has
 THREADS = 4  # of each worker process, so that reading hides behind decoding
 _one_at_a_time = threading.Lock()
@@ -58,26 +61,22 @@ class Stream:
   """
 
   def __init__(
-      self, stored: Stored, side: int, batch_size: int, workers: int, ahead: int,
-      sharding: jax.sharding.Sharding,
+      self, make: Make, workers: int, ahead: int, sharding: jax.sharding.Sharding
   ) -> None:
     """Starts nothing yet.
 
     Args:
-      side: of the crops, where pictures differ in size.
-      batch_size: of all devices together.
+      make: such as `batch` with its first arguments bound; called in several threads at once.
       workers: processes that decode; 0: threads of this one.
       ahead: batches that wait in device memory.
-      sharding: of the device axis, with which images go out as [devices, B / devices, H, W, C].
+      sharding: of the device axis, with which arrays go out as [devices, B / devices, ...].
     """
-    self._batch = functools.partial(batch, stored, side, batch_size)
+    self._make = make
     self._workers, self._ahead, self._sharding = workers, ahead, sharding
     self._iterator, self._position = None, None
 
-  def take(
-      self, keys: tuple[chex.PRNGKey, chex.PRNGKey], first: int, n: int
-  ) -> list[tuple[jax.Array, jax.Array]]:
-    """(images, labels) of steps `first` and on, on the devices.
+  def take(self, keys: tuple[chex.PRNGKey, chex.PRNGKey], first: int, n: int) -> list[Any]:
+    """What `make` made of steps `first` and on, on the devices.
 
     Args:
       keys: of the order of pictures and of their crops.
@@ -113,7 +112,7 @@ class Stream:
 
     if not flags.FLAGS.is_parsed():  # Grain asks flags, even where there is no command line.
       flags.FLAGS.mark_as_parsed()
-    batches = grain.MapDataset.range(first, STEPS).map(functools.partial(self._batch, keys))
+    batches = grain.MapDataset.range(first, STEPS).map(functools.partial(self._make, keys))
     threads = THREADS if self._workers else os.cpu_count() or 1
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
     dataset = batches.to_iter_dataset(options)
@@ -125,7 +124,7 @@ class Stream:
     placed = dataset.map(self._place)
     return grain.experimental.ThreadPrefetchIterDataset(placed, prefetch_buffer_size=self._ahead)
 
-  def _place(self, rows: tuple[np.ndarray, np.ndarray]) -> tuple[jax.Array, jax.Array]:
+  def _place(self, rows: Any) -> Any:
     """[B, ...] -> [devices, B / devices, ...], a part on each device."""
     devices = self._sharding.num_devices
     # Copied, because what workers send lies in shared memory, which is to be free soon.

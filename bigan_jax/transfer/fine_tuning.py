@@ -1,0 +1,185 @@
+"""What all jobs share that train a network with labels on layers of an encoder, to its results."""
+
+from collections.abc import Callable
+import functools
+import json
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from bigan_jax import disk, feeds, parallel, trainer
+from bigan_jax.clock import clock
+from bigan_jax.evaluation import subjects
+from bigan_jax.models.layers import AXIS
+from bigan_jax.transfer import initialise, loop, sgd, source, supervised_step
+from bigan_jax.transfer.supervised_step import HeadState, Measures
+from bigan_jax.workdir import RunFolder, open_run
+
+FREE_TO_CHANGE = (
+    "data_dir", "stop_epoch", "steps_per_dispatch", "save_every", "eval.every", "data.path",
+    "data.resident_gb", "data.workers",
+)
+OWN = ("flip", "resident_gb", "workers")  # of config.data, which no encoder decides
+RESULTS = "results.json"
+
+Params = initialise.Params
+Judge = Callable[[Params], dict[str, Any]]
+
+
+class Task(NamedTuple):
+  """What a job trains, on what, and how it judges.
+
+  Attributes:
+    network: (x, keys) -> (output, activations); its layers are submodules with "kernel", "bias".
+    transferred: layers that are the encoder's, in order.
+    frozen: layers that nothing changes.
+    x: real images as the network sees them, for initialisation.
+    size: training pictures in an epoch.
+    feed: (when) -> how they reach the devices.
+    measure: as supervised_step.Setup's.
+    measures: the names of what it returns, "loss" among them.
+    judge: (all layers) -> numbers for metrics.jsonl, on the way.
+    finish: (all layers) -> what the job adds to results.json; draws its pictures.
+    last: gives the layers that were initialised their last form.
+  """
+
+  network: nn.Module
+  transferred: tuple[str, ...]
+  frozen: tuple[str, ...]
+  x: Any
+  size: int
+  feed: Callable[[Any], feeds.Feed]
+  measure: Callable[[jax.Array, Any], Measures]
+  measures: tuple[str, ...]
+  judge: Judge
+  finish: Judge
+  last: Callable[[Params], Params] = lambda params: params
+
+
+Resolve = Callable[[ml_collections.ConfigDict, source.Source | None], ml_collections.ConfigDict]
+Build = Callable[[ml_collections.ConfigDict, RunFolder], Task]
+
+
+def run(
+    config: ml_collections.ConfigDict, workdir: str, resolve: Resolve, build: Build,
+    summary: Callable[[dict], str],
+) -> None:
+  """Trains, judges, and writes results.json; the same call continues what was interrupted.
+
+  Args:
+    resolve: fills in all that the config takes from its encoder, as config.json keeps it.
+    build: (resolved config, run folder) -> Task.
+    summary: results -> the last words.
+  """
+  origin = source.read(config.encoder, config.encoder_step) if config.encoder else None
+  config = resolve(config, origin)
+  last_epoch = config.stop_epoch or config.epochs
+  with trainer.interruption() as interrupted, open_run(
+      workdir, config.to_dict(), FREE_TO_CHANGE
+  ) as folder:
+    results = finished(folder, last_epoch)
+    if results is None:
+      results = _train(config, folder, origin, build(config, folder), interrupted)
+    if results is not None:
+      print(summary(results))
+
+
+def _train(
+    config: ml_collections.ConfigDict, folder: RunFolder, origin: source.Source | None, task: Task,
+    interrupted: trainer.Flag,
+) -> dict | None:
+  """The results, or None if interrupted."""
+  job = prepare_fit(config, folder, origin, task)
+  print(greeting(config, job.start))
+  state = loop.fit(job, interrupted)
+  if interrupted():
+    return None
+  results = {
+      "job": config.job, "source": config.source, "learner": config.learner,
+      "frozen": len(task.frozen), "init": config.init,
+      "generalised": bool(origin and origin.generalised), "encoder": config.encoder,
+      "encoder_step": config.encoder_step, "seed": config.seed, "data": config.data.name,
+      "side": config.model.image_shape[0], "epoch": config.stop_epoch or config.epochs,
+      "step": int(state.step), "train_images": task.size,
+      **task.finish({**state.frozen, **state.params}),
+  }
+  with disk.one_sentence(folder.path):
+    text = json.dumps(results, indent=2) + "\n"
+    disk.write_atomically(folder.path / RESULTS, text.encode())
+  return results
+
+
+def take_encoder(config: ml_collections.ConfigDict, origin: source.Source) -> None:
+  """Fills in, in an unlocked config, the data set and the shapes of an encoder."""
+  theirs, model = origin.config, config.model
+  if config.source == "pretrained":
+    config.learner = origin.learner
+    config.encoder_step = str(origin.step)
+  model.family = "mlp" if "fc1" in origin.layers else "alexnet"
+  model.widths = tuple(layer["kernel"].shape[-1] for layer in origin.layers.values())
+  model.value_range = tuple(theirs.model.value_range)
+  model.encoder_shape, model.image_shape = tuple(theirs.model.encoder_shape), origin.shape
+  own = {name: config.data[name] for name in OWN}
+  config.data = ml_collections.ConfigDict({**subjects.data_settings(config.data, theirs), **own})
+  config.data_dir = config.data_dir or theirs.data_dir
+
+
+def prepare_fit(
+    config: ml_collections.ConfigDict, folder: RunFolder, origin: source.Source | None, task: Task
+) -> loop.Fit:
+  """Initialises the network and puts the images on the devices."""
+  when = clock(config, task.size)
+  tx, rate = sgd.optimiser(config.optim), sgd.schedule(config.optim, when.steps_per_epoch)
+  setup = supervised_step.Setup(
+      task.network, tx, rate, task.measure, AXIS, config.precision
+  )
+  start = supervised_step.initial_state(
+      tx, initial_params(config, task, origin), task.frozen, task.measures
+  )
+  feed = task.feed(when)
+  step = functools.partial(supervised_step.step, setup)
+  program = parallel.supervised(step, feed, jax.random.PRNGKey(config.seed))
+  def judge(state: HeadState) -> dict[str, float]:
+    return task.judge({**state.frozen, **state.params})
+  return loop.Fit(config, folder, when, setup, program, feed.close, judge, start)
+
+
+def initial_params(
+    config: ml_collections.ConfigDict, task: Task, origin: source.Source | None
+) -> Params:
+  """The layers of the encoder, and the others initialised for the images."""
+  network, x, transferred = task.network, task.x, task.transferred
+  one = jax.tree.map(lambda a: a[:1], x)
+  shapes = jax.eval_shape(lambda: network.init(jax.random.PRNGKey(0), one))["params"]
+  params = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
+  if transferred:
+    params = {**params, **{n: jax.tree.map(jnp.asarray, origin.layers[n]) for n in transferred}}
+    if config.equalise:
+      params = initialise.near_unit_scale(network, params, x, transferred[-1])
+  new = tuple(name for name in network.layers if name not in transferred)
+  params = initialise.initialise(network, params, x, new, config.init, config.seed)
+  if config.equalise and config.init != "plain":
+    trained = tuple(name for name in network.layers if name not in task.frozen)
+    params = initialise.equalise(network, params, x, trained, config.seed)
+  return task.last(params)
+
+
+def finished(folder: RunFolder, epoch: int) -> dict | None:
+  """The results of a run that reached `epoch`."""
+  path = folder.path / RESULTS
+  results = json.loads(path.read_text()) if path.exists() else {}
+  return results if results.get("epoch") == epoch else None
+
+
+def greeting(config: ml_collections.ConfigDict, start: HeadState) -> str:
+  """What is about to be trained."""
+  size = lambda tree: f"{sum(a.size for a in jax.tree.leaves(tree)):,}"
+  whose = config.learner or config.source
+  return (
+      f"{', '.join(start.frozen) or 'no layer'} of {whose} frozen ({size(start.frozen)} "
+      f"parameters), {', '.join(start.params)} trained ({size(start.params)}), on "
+      f"{jax.device_count()} x {jax.devices()[0].device_kind}."
+  )
