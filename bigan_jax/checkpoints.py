@@ -1,7 +1,4 @@
-"""Checkpoints of a run: its whole state, to resume from, and its networks, to use.
-
-The only module that imports orbax.
-"""
+"""Checkpoints of a run, by orbax alone: its whole state, to resume from, and its networks."""
 
 import contextlib
 import dataclasses
@@ -177,7 +174,14 @@ def _open(folder: pathlib.Path, policies: Sequence[Any], background: bool
   _remove_half_written(folder)
   return ocp.CheckpointManager(folder, options=ocp.CheckpointManagerOptions(
       preservation_policy=ocp.checkpoint_managers.AnyPreservationPolicy(policies),
-      step_format_fixed_length=8, enable_async_checkpointing=background))
+      step_format_fixed_length=8, enable_async_checkpointing=background, create=False, **_alone()))
+
+
+def _alone() -> dict[str, Any]:
+  """Options by which no process waits for another: one writes, and whoever wants to reads."""
+  me = jax.process_index()
+  return {"multiprocessing_options": ocp.options.MultiprocessingOptions(
+      primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process{me}")}
 
 
 def _save(manager: ocp.CheckpointManager, step: int, trees: Mapping[str, PyTree],
@@ -250,12 +254,15 @@ def _read_tree(path: pathlib.Path) -> Any:
     raise FileNotFoundError(f"{path} holds no arrays")
   for key in keys:
     database.read(key).result()
-  with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
-    return reader.restore(path)
+  return _read(path, ocp.StandardCheckpointHandler)
 
 
 def _read_json(path: pathlib.Path) -> Any:
-  with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
+  return _read(path, ocp.JsonCheckpointHandler)
+
+
+def _read(path: pathlib.Path, handler: type) -> Any:
+  with ocp.Checkpointer(handler(**_alone()), **_alone()) as reader:
     return reader.restore(path)
 
 

@@ -7,6 +7,7 @@ import ml_collections
 import numpy as np
 import tqdm
 
+from bigan_jax import processes
 from bigan_jax.clock import Clock
 from bigan_jax.state import TrainState
 from bigan_jax.train_step import Metrics
@@ -32,6 +33,7 @@ def progress_bar(when: Clock, step: int, batch_size: int) -> tqdm.tqdm:
   return tqdm.tqdm(
       total=when.last_step * batch_size, initial=step * batch_size, unit="img", unit_scale=True,
       dynamic_ncols=True, mininterval=0.5 if sys.stderr.isatty() else 30,
+      disable=not processes.first(),
   )
 
 

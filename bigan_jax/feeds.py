@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bigan_jax import processes
 from bigan_jax.data import batches, order
 from bigan_jax.data.splits import Split, Stored
 from bigan_jax.data.stream import Make, Stream, batch
@@ -29,8 +30,8 @@ class Resident(NamedTuple):
   """A training set in device memory; each device holds as many pictures as any other.
 
   Attributes:
-    held: pictures in a form of batches.shares and the index of the first one, of each device, and
-      the labels [devices, N] of all.
+    held: pictures in a form of batches.shares and the index of the first one, of each device of
+      this process, and the labels [devices, N] of all.
     size: N.
     batch_size: of all devices together.
     assembler: makes batches.
@@ -124,16 +125,31 @@ def place(
     workers: processes that decode a streamed set; 0: threads.
     ahead: how many of its batches wait in device memory.
   """
-  if isinstance(split, Stored):
-    make = functools.partial(batch, split, assembler.side, batch_size)
+  if isinstance(split, Stored) and not split.resident:
+    part = batch_size // processes.count()
+    rows = slice(jax.process_index() * part, (jax.process_index() + 1) * part)
+    make = functools.partial(batch, split, assembler.side, batch_size, rows)
     return streamed(make, batch_size, assembler.view, workers, ahead)
-  devices = jax.local_devices()
-  shares = batches.shares(split, len(devices))
+  share, devices = -(-split.size // jax.device_count()), jax.local_device_count()
+  first = jax.process_index() * devices * share  # pmap counts the devices process by process
+  own = _own(split, first, devices * share)
+  shares = batches.shares(own, devices, share)
   held = [
-      (pictures, np.array(k * -(-split.size // len(devices)), np.int32), split.labels)
+      (pictures, np.array(first + k * share, np.int32), own.labels)
       for k, pictures in enumerate(shares)
   ]
   return Resident(_spread(held, _sharding()), split.size, batch_size, assembler)
+
+
+def _own(split: Split | Stored, first: int, count: int) -> Split:
+  """The pictures that this process holds, `count` from `first` on, with the labels of all."""
+  if processes.count() == 1:
+    return split
+  own = split.take(np.arange(first, min(first + count, split.size)))
+  with processes.together():
+    own = own.read() if isinstance(own, Stored) else own
+  labels = processes.joined_rows(_filled(own.labels, (count,)))
+  return own._replace(labels=labels[:split.size])
 
 
 def streamed(make: Make, batch_size: int, view: View, workers: int = 0, ahead: int = 1) -> Streamed:
@@ -160,7 +176,8 @@ def share(rows: jax.Array) -> jax.Array:
 def _spread(parts: list[Any], sharding: jax.NamedSharding) -> Any:
   """A tree of arrays for each device -> one of [devices, ...], filled up with 0 to equal shapes."""
   def gather(*arrays: np.ndarray) -> jax.Array:
-    most = max(array.shape for array in arrays)  # they differ in their first axis at most
+    shapes = processes.everyones(max(array.shape for array in arrays))
+    most = max(map(tuple, shapes))  # they differ in their first axis at most
     def part(index: tuple[slice, ...]) -> np.ndarray:
       return _filled(arrays[index[0].start or 0], most)[None]
     shape = (len(arrays), *most)

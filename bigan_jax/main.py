@@ -1,4 +1,11 @@
-"""The program: flags -> config -> job. `python -m bigan_jax.main --config=configs/digits.py`."""
+"""The program: flags -> config -> job. `python -m bigan_jax.main --config=configs/digits.py`.
+
+Several processes train as one, on as many machines or one, if each is started by the same command
+with, besides, --coordinator=HOST:PORT --processes=N --process=I, or with --distributed where JAX
+finds these by itself. Each reads its own share of the pictures; process 0 writes the run folder.
+SIGTERM to any of them saves and ends all; the same commands, or others for more or fewer
+processes, continue there.
+"""
 
 from collections.abc import Sequence
 
@@ -10,6 +17,14 @@ from bigan_jax import arguments, judging, program
 from bigan_jax import config as configs
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "FILE.py[:variant[,key=value...]].")
+COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT at which process 0 listens.")
+PROCESSES = flags.DEFINE_integer("processes", None, "How many processes train together.")
+PROCESS = flags.DEFINE_integer("process", None, "Which of them this is, from 0.")
+DISTRIBUTED = flags.DEFINE_bool(
+    "distributed", False, "Let JAX find all three: on TPU pods, SLURM, GKE and under Open MPI."
+)
+JOIN = flags.DEFINE_integer("coordinator_timeout", 300, "Seconds to wait for all of them.", 1)
+LOST = flags.DEFINE_integer("lost_timeout", 60, "Seconds until a lost one ends the others.", 1)
 WORKDIR = flags.DEFINE_string("workdir", None, "Run folder; an old one is continued.")
 
 
@@ -20,9 +35,15 @@ def main(argv: Sequence[str]) -> None:
   arguments.refuse_derived(config_flags.get_override_values(flags.FLAGS["config"]))
   rules = configs if CONFIG.value.job == "train" else judging
   rules.validate(CONFIG.value)
-  from bigan_jax import jobs  # Here, so that --help and a bad config are answered at once.
+  own = (COORDINATOR.value, PROCESSES.value, PROCESS.value)
+  many = DISTRIBUTED.value or any(value is not None for value in own)
+  if many and CONFIG.value.job != "train":
+    raise ValueError(f"The job {CONFIG.value.job} needs one process: leave --coordinator out.")
+  from bigan_jax import jobs, processes  # Here, so that --help and bad flags are answered at once.
 
-  jobs.JOBS[CONFIG.value.job](CONFIG.value, WORKDIR.value)
+  meeting = processes.Meeting(*own, JOIN.value, LOST.value) if many else None
+  with processes.joined(meeting, CONFIG.value.to_dict()):
+    jobs.JOBS[CONFIG.value.job](CONFIG.value, WORKDIR.value)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from bigan_jax import console, feeds, models, parallel
+from bigan_jax import console, feeds, models, parallel, processes
 from bigan_jax.clock import Clock, clock
 from bigan_jax.data import batches
 from bigan_jax.data.splits import Split, Stored
@@ -103,9 +103,10 @@ def train(training: Training, interrupted: Flag) -> None:
     while True:
       if when.evaluates_at(step) and not run.has_row(step) and not interrupted():
         evaluate(training, state, step, interrupted)
-      if when.saves_at(step) or interrupted():
-        run.save_state(step, parallel.unreplicate(state))
-      if step >= when.last_step or interrupted():
+      stop = interrupted() or step >= when.last_step
+      if when.saves_at(step) or stop:
+        save(run, step, parallel.unreplicate(state))
+      if stop:
         break
       n = when.steps_to_dispatch(step)
       state, metrics = training.programs.train(state, step, n)
@@ -176,6 +177,18 @@ def gradient_norms(state: TrainState, b2: float) -> dict[str, float]:
   return norms
 
 
+def save(run: RunFolder, step: int, state: Any) -> None:
+  """Saves a state from which training can go on; raises FloatingPointError for any other.
+
+  Adam's second moments overflow where gradients are finite, and stop training without a trace.
+  """
+  for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+    if not np.isfinite(leaf).all():
+      raise FloatingPointError(_not_finite(jax.tree_util.keystr(path, simple=True, separator="/"),
+                                           step))
+  run.save_state(step, state)
+
+
 def check_finite(metrics: Metrics, first: int) -> None:
   """Raises FloatingPointError naming the first step and array that is NaN or infinite.
 
@@ -187,15 +200,22 @@ def check_finite(metrics: Metrics, first: int) -> None:
   if bad:
     step, path = min(bad, key=lambda pair: pair[0])
     name = "/".join(str(part.key) for part in path)
-    raise FloatingPointError(
-        f"Training met NaN or infinity in {name} at step {first + step}; the newest checkpoint is "
-        "from before: lower config.optim.rate, or change config.seed, and start a new --workdir."
-    )
+    raise FloatingPointError(_not_finite(name, first + step))
+
+
+def _not_finite(name: str, step: int) -> str:
+  return (
+      f"Training met NaN or infinity in {name} at step {step}; the newest checkpoint is from before: "
+      "lower config.optim.rate, or change config.seed, and start a new --workdir."
+  )
 
 
 @contextlib.contextmanager
 def interruption() -> Iterator[Flag]:
-  """Within: a flag that says whether SIGTERM or Ctrl-C came; a second Ctrl-C stops at once."""
+  """Within: a flag that says whether SIGTERM or Ctrl-C came; a second Ctrl-C stops at once.
+
+  One signal to one of many processes is enough; all must look at their flags equally often.
+  """
   came = []
   def handle(number: int, frame: Any) -> None:
     del frame
@@ -204,7 +224,7 @@ def interruption() -> Iterator[Flag]:
     came.append(number)
   old = {n: signal.signal(n, handle) for n in (signal.SIGTERM, signal.SIGINT)}
   try:
-    yield lambda: bool(came)
+    yield processes.any_of(lambda: bool(came))
   finally:
     for number, handler in old.items():
       signal.signal(number, handler)

@@ -1,11 +1,11 @@
-"""The run folder: one configuration and one process own it, and write everything through it."""
+"""The run folder: one configuration and one program own it, and write everything through it."""
 
 import contextlib
 import fcntl
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -13,27 +13,31 @@ import numpy as np
 
 from bigan_jax import checkpoints
 from bigan_jax import disk
+from bigan_jax import processes
 from bigan_jax import records
 
 PyTree = Any
 
 
 class RunFolder:
-  """The files of one run, which no other process trains in; made by `open_run`.
+  """The files of one run, which no other program trains in; made by `open_run`.
 
   Every method that writes raises OSError, in one sentence, if the disk refuses; what was complete
-  before stays complete. Use it in a `with` statement or call `close`.
+  before stays complete. Use it in a `with` statement or call `close`. Where several processes
+  train together all of them call every method, but process 0 alone touches the files.
   """
 
   def __init__(self, path: pathlib.Path, config: dict[str, Any], best: checkpoints.Best | None,
-               lock: int):
+               lock: int | None):
     self.path = path
     self.config = config
     self._best = best
+    self._closing = contextlib.ExitStack()  # Every entry runs, last one first, even if one raises.
+    if lock is None:  # Not process 0.
+      return
     self._states = checkpoints.open_states(path / "checkpoints")
     self._networks = checkpoints.open_networks(path / "networks", best)
     self._records = records.Records(path)
-    self._closing = contextlib.ExitStack()  # Every entry runs, last one first, even if one raises.
     self._closing.callback(os.close, lock)
     self._closing.callback(self._records.close)
     self._closing.callback(checkpoints.close, self._networks)
@@ -46,16 +50,24 @@ class RunFolder:
     same state at the same step. A failure in the background is raised by the next save or `close`.
     Save it last in its step: whatever was written before is then there after a kill and a resume.
     """
-    checkpoints.save_state(self._states, step, state)
+    self._write(lambda: checkpoints.save_state(self._states, step, state))
 
   def restore_state(self, template: PyTree) -> tuple[int, PyTree] | None:
     """The newest (step, state as numpy arrays) that can be read, or None if none was saved.
+
+    Args:
+      template: numpy or jax arrays.
 
     Raises:
       ValueError: the state does not fit the template's arrays, shapes and types.
       OSError: there are checkpoints, and none can be read.
     """
-    return checkpoints.restore_state(self._states, template)
+    step, state = None, template
+    with processes.together():
+      if processes.first():
+        step, state = checkpoints.restore_state(self._states, template) or (step, state)
+    step = processes.everyones(step)[0]
+    return None if step is None else (step, processes.arrays_of_first(state))
 
   def save_networks(self, step: int, networks: Mapping[str, PyTree],
                     metrics: Mapping[str, float]) -> None:
@@ -65,7 +77,7 @@ class RunFolder:
     """
     info = {"step": step, "config": self.config, "best": self._best and list(self._best),
             "metrics": {name: records.plain_value(value) for name, value in metrics.items()}}
-    checkpoints.save_networks(self._networks, step, networks, info)
+    self._write(lambda: checkpoints.save_networks(self._networks, step, networks, info))
 
   def write_row(self, row: Mapping[str, Any]) -> None:
     """Appends a row to metrics.jsonl, and its numbers to TensorBoard at row["step"].
@@ -75,12 +87,11 @@ class RunFolder:
     Raises:
       ValueError: the row has no integer "step".
     """
-    with disk.one_sentence(self.path):
-      self._records.write_row(row)
+    self._write(lambda: self._records.write_row(row))
 
   def has_row(self, step: int) -> bool:
     """Whether metrics.jsonl holds a row of this step."""
-    return self._records.has_row(step)
+    return processes.everyones(processes.first() and self._records.has_row(step))[0]
 
   def write_picture(self, name: str, step: int, image: np.ndarray) -> None:
     """Writes pictures/NAME/STEP.png, and the same picture to TensorBoard.
@@ -90,28 +101,33 @@ class RunFolder:
       step: the training step.
       image: uint8, [H, W], or [H, W, C] with 1 (grey), 3 or 4 channels.
     """
-    with disk.one_sentence(self.path):
-      self._records.write_picture(name, step, image)
+    self._write(lambda: self._records.write_picture(name, step, image))
 
   def rewind(self, step: int) -> None:
     """Drops the rows after `step`, in TensorBoard too: a resumed run writes them again."""
-    with disk.one_sentence(self.path):
-      self._records.rewind(step)
+    self._write(lambda: self._records.rewind(step))
 
   def close(self) -> None:
-    """Waits for the state being saved, and lets other processes open the folder."""
-    with disk.one_sentence(self.path):
-      self._closing.close()
+    """Waits for the state being saved, and lets other programs open the folder."""
+    self._write(self._closing.close)
+
+  def _write(self, work: Callable[[], None]) -> None:
+    """Lets process 0 work; what the disk refuses it is raised on every process, in one sentence."""
+    with processes.together(), disk.one_sentence(self.path):
+      if processes.first():
+        work()
 
   def __enter__(self) -> "RunFolder":
     return self
 
   def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-    try:
+    if error is None:
       self.close()
+      return
+    try:  # Without the others, who may not have met the error.
+      with disk.one_sentence(self.path):
+        self._closing.close()
     except OSError as closing_error:
-      if error is None:
-        raise
       logging.warning("%s", closing_error)  # The first error is the one to raise.
 
 
@@ -132,7 +148,9 @@ def open_run(workdir: str, config: dict[str, Any], free_to_change: Sequence[str]
   """
   path = local_path(workdir)
   config = json.loads(json.dumps(config, allow_nan=False))  # As config.json will give it back.
-  with disk.one_sentence(path):
+  with processes.together(), disk.one_sentence(path):
+    if not processes.first():
+      return RunFolder(path, config, None, None)
     path.mkdir(parents=True, exist_ok=True)
     refuse_foreign(path)
     lock = _lock(path)

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 ORDER = (  # A module may import from lines above its own, and from its own folder.
-    "arguments disk latents clock precision",
+    "arguments disk latents clock precision processes flops",
     "outputs",
     "config program",
     "judging",
@@ -30,8 +30,8 @@ ORDER = (  # A module may import from lines above its own, and from its own fold
     "probe_job neighbours_job",
     "transfer",
     "jobs",
-    "feature_files loaded model_card official_arrays official_files",
-    "main export features import_official table1 table2 report benchmark",
+    "feature_files loaded model_card official_arrays official_files table2",
+    "main export features import_official table1 table3 report benchmark",
 )
 LIGHT = {f"bigan_jax.{name}" for name in ("arguments", "config", "judging", "program")}
 RANKS = {name: rank for rank, line in enumerate(ORDER) for name in line.split()}

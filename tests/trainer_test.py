@@ -226,6 +226,17 @@ def test_nan_stops_and_keeps_the_checkpoint_from_before(
   assert_same(read(tmp_path, config), expected)
 
 
+def test_moments_that_overflow_are_not_saved(
+    config: ml_collections.ConfigDict, tmp_path: pathlib.Path
+) -> None:
+  """Losses and gradients stay finite, and weights stand still for ever after."""
+  config = config.copy_and_resolve_references()
+  config.optim.weight_decay = 1e38
+  with pytest.raises(FloatingPointError, match=r"infinity in opt_state/\S+ at step 5;"):
+    jobs.train(config, str(tmp_path))
+  assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["00000000"]
+
+
 def test_a_damaged_newest_checkpoint_falls_back(
     config: ml_collections.ConfigDict, straight: pathlib.Path, expected: Result,
     tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture,

@@ -3,14 +3,16 @@
 from collections.abc import Callable
 import math
 import os
+import socket
 from typing import Any, NamedTuple
 
 import jax
 import ml_collections
 import numpy as np
 
+from bigan_jax import processes
 from bigan_jax.config import validate_shape
-from bigan_jax.data import fake, preprocess, sources
+from bigan_jax.data import fake, prepare, preprocess, sources
 from bigan_jax.data.splits import Split, Stored
 from bigan_jax.objectives import Batch
 
@@ -49,25 +51,46 @@ def load(
   data, shape = config.data, tuple(config.model.encoder_shape)
   if data.name == "fake":
     return tuple(fake.split(count, shape, data.edge, count) for count in FAKE_IMAGES)
-  train, judged = sources.load_experiment(
-      data.name, data.splits, config.data_dir, data.path, edge=data.edge,
-      validation_share=data.validation_share, max_labels=data.max_labels,
-      most_bytes=resident_bytes(data.resident_gb) if may_stream else math.inf,
-  )
+  many = may_stream and processes.count() > 1
+  if many:
+    _let_first_prepare(config)
+  most_bytes = resident_bytes(data.resident_gb) if may_stream else math.inf
+  with processes.together():
+    train, judged = sources.load_experiment(
+        data.name, data.splits, config.data_dir, data.path, edge=data.edge,
+        validation_share=data.validation_share, max_labels=data.max_labels,
+        most_bytes=0 if many else most_bytes,
+    )
+    if many:  # Each is going to read its own part.
+      train = train._replace(resident=train.memory() <= most_bytes)
+  sizes = processes.everyones(train.size)
+  if len(set(sizes)) > 1:
+    raise ValueError(f"The processes find {sizes} training pictures: give all of them the same.")
   if train.shape:
     validate_shape(config, train.shape)
   return train, judged
 
 
+def _let_first_prepare(config: ml_collections.ConfigDict) -> None:
+  """Process 0 prepares the set; the others, where they share a disk, are going to find it there."""
+  data = config.data
+  with processes.together():
+    if processes.first():
+      prepare.find_or_prepare(
+          data.name, config.data_dir, data.path, data.edge, data.validation_share
+      )
+
+
 def resident_bytes(gigabytes: float) -> float:
-  """How large a set may be to be held in memory: as stated, or by what host and devices have."""
+  """How large a set may be to be held in memory: as stated, or by what hosts and devices have."""
   if gigabytes:
     return gigabytes * 1e9
-  memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+  hosts = len(set(processes.everyones(socket.gethostname())))
+  memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * hosts
   stats = [device.memory_stats() for device in jax.local_devices()]  # None on CPU
   if all(stats):
-    memory = min(memory, sum(s["bytes_limit"] for s in stats))
-  return RESIDENT_SHARE * memory
+    memory = min(memory, sum(s["bytes_limit"] for s in stats) * processes.count())
+  return RESIDENT_SHARE * min(processes.everyones(memory))
 
 
 def views(config: ml_collections.ConfigDict) -> Views:
@@ -94,9 +117,13 @@ def assembler(config: ml_collections.ConfigDict) -> Assembler:
   return Assembler(side, cut, view)
 
 
-def shares(split: Split, count: int) -> list[np.ndarray | preprocess.Lines]:
-  """The pictures in the form in which they go to devices: so many consecutive ones to each."""
-  size = -(-split.size // count)
+def shares(split: Split, count: int, size: int = 0) -> list[np.ndarray | preprocess.Lines]:
+  """The pictures in the form in which they go to devices: consecutive ones to each.
+
+  Args:
+    size: how many; 0: as many as are needed for all of them.
+  """
+  size = size or -(-split.size // count)
   cuts = [slice(k * size, (k + 1) * size) for k in range(count)]
   if split.shape:
     return [split.images[c] for c in cuts]

@@ -45,6 +45,7 @@ class Stored(NamedTuple):
   source: a TFDS data source that leaves images encoded. indices: [N], which of its records.
   shape: (H, W, C) of all pictures, or None where they only share their shorter side, `edge`.
   num_classes: 0 if unlabelled. origin: set and directory, for messages.
+  resident: several processes are to hold them in memory, a part each.
   """
 
   source: Sequence[dict]
@@ -53,6 +54,7 @@ class Stored(NamedTuple):
   edge: int
   num_classes: int
   origin: tuple[str, str]
+  resident: bool = False
 
   @property
   def size(self) -> int:

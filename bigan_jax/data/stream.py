@@ -1,6 +1,7 @@
 """Batches of pictures that do not fit in memory: decoded ahead of time by Grain, in order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
 import functools
 import multiprocessing
 import multiprocessing.util
@@ -26,22 +27,31 @@ _one_at_a_time = threading.Lock()
 
 
 def batch(
-    stored: Stored, side: int, batch_size: int, keys: tuple[order.HostKey, order.HostKey], step: int
+    stored: Stored, side: int, batch_size: int, rows: slice,
+    keys: tuple[order.HostKey, order.HostKey], step: int,
 ) -> tuple[np.ndarray, np.ndarray]:
   """What the networks see of a step: images uint8 [B, H, W, C] and labels int32 [B].
 
   Args:
     side: of the crops, where pictures differ in size.
+    batch_size: of all processes. rows: those of the batch that this one makes, B.
     keys: of the order of pictures and of their crops.
   """
   order_key, crop_key = keys
-  with _one_at_a_time, jax.default_device(_host()):
+  with on_host():
     indices = order.host_window(order_key, step, batch_size, stored.size)
     draws = np.asarray(preprocess.draw(order.host_to_key(crop_key), step, batch_size))
-  pictures, labels = stored.decode(indices)
+  pictures, labels = stored.decode(indices[rows])
   if stored.shape:
     return np.stack(pictures), labels
-  return preprocess.random_crop_of(pictures, draws, side), labels
+  return preprocess.random_crop_of(pictures, draws[rows], side), labels
+
+
+@contextlib.contextmanager
+def on_host() -> Iterator[None]:
+  """Within: JAX computes on the CPU, for one thread at a time."""
+  with _one_at_a_time, jax.default_device(_host()):
+    yield
 
 
 def _host() -> jax.Device:

@@ -12,7 +12,7 @@ import tqdm
 
 from bigan_jax import console, parallel
 from bigan_jax.clock import Clock
-from bigan_jax.trainer import Flag, check_finite
+from bigan_jax.trainer import Flag, check_finite, save
 from bigan_jax.transfer.supervised_step import HeadState, Measures, Setup
 from bigan_jax.workdir import RunFolder
 
@@ -63,9 +63,10 @@ def fit(job: Fit, interrupted: Flag) -> HeadState:
     while True:
       if when.evaluates_at(step) and not run.has_row(step) and not interrupted():
         evaluate(job, _on_host(state), step)
-      if when.saves_at(step) or interrupted():
-        run.save_state(step, _on_host(state))
-      if step >= when.last_step or interrupted():
+      stop = interrupted() or step >= when.last_step
+      if when.saves_at(step) or stop:
+        save(run, step, _on_host(state))
+      if stop:
         break
       n = when.steps_to_dispatch(step)
       state, measures = job.program(state, step, n)
