@@ -8,7 +8,7 @@ from bigan_jax import models, neighbours_job, probe_job, trainer
 from bigan_jax.data import batches
 from bigan_jax.evaluation import metrics, pictures
 from bigan_jax.objectives import OBJECTIVES
-from bigan_jax.transfer import frozen_layers
+from bigan_jax.transfer import frozen_layers, voc_classification, voc_detection, voc_segmentation
 from bigan_jax.workdir import open_run
 
 FREE_TO_CHANGE = (
@@ -38,4 +38,7 @@ JOBS = {
     "frozen_layers": frozen_layers.run,
     "linear_probe": probe_job.run,
     "neighbours": neighbours_job.run,
+    "voc_classification": voc_classification.run,
+    "voc_detection": voc_detection.run,
+    "voc_segmentation": voc_segmentation.run,
 }

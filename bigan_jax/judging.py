@@ -5,6 +5,8 @@ import ml_collections
 from bigan_jax.arguments import nearest
 from bigan_jax.config import PRECISIONS, check_least, data_section
 
+VOC_TRAINED = ("fc6_8", "fc8", "all")  # layers, in classification
+VOC_SOURCES = ("pretrained", "random", "kmeans")
 INITS = ("gaussian", "k-means", "plain")  # of layers that are not transferred
 
 
@@ -21,6 +23,60 @@ def base(job: str) -> ml_collections.ConfigDict:
   return config
 
 
+def voc(job: str, source: str) -> ml_collections.ConfigDict:
+  """What the configs of jobs on PASCAL VOC have in common; configs/voc_*.py fill in the rest.
+
+  Args:
+    source: of the layers, one of VOC_SOURCES.
+
+  Raises:
+    ValueError: another one.
+  """
+  if source not in VOC_SOURCES:
+    raise ValueError(f"Config argument source={source}: {nearest(source, VOC_SOURCES)}")
+  config = base(job)
+  config.source = source  # of conv1 to conv5, and what the table calls the run
+  config.init = "k-means" if source == "kmeans" else "gaussian"  # of layers not transferred
+  config.equalise = True  # scale layers so that all that are trained learn equally fast
+  config.init_images = 160  # that initialisation looks at (reference section 9)
+  config.precision = "float32"  # of the network in training; or "tf32", "bfloat16"
+  config.stop_epoch = 0  # end here, on the schedule of `epochs`; 0: at the end
+  config.steps_per_dispatch = 20  # at most; one scan on the device, whose batches wait there
+  config.save_every = 5  # epochs between checkpoints for resuming
+  config.train_split, config.test_split = "trainval", "test"  # or train, val
+  config.data.name = "voc"
+  config.data.year = 2007  # or 2012; config.data.path: the devkit or the folder of its tars
+  config.data.flip = True  # mirror training pictures with probability 1/2
+
+  config.optim = ml_collections.ConfigDict()
+  config.optim.rate = 0.001
+  config.optim.drop = 0.1  # factor of the rate every drop_every epochs
+  config.optim.drop_every = 0  # 0: never
+  config.optim.momentum = 0.9
+  config.optim.weight_decay = 5e-4
+  config.optim.decay_biases = False  # or of weights alone
+  config.optim.bias_rate = 2.0  # factor of the rate of biases
+  config.optim.clip = 0.0  # longest gradient; 0: any
+  layers = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7")
+  config.optim.rates = ml_collections.ConfigDict({name: 1.0 for name in layers})  # factors
+
+  config.eval = ml_collections.ConfigDict()
+  config.eval.every = 5  # epochs; besides, at 0, 1, half and the end
+
+  # With an encoder, widths and value_range are the encoder's.
+  config.model = ml_collections.ConfigDict()
+  config.model.family = "alexnet"
+  config.model.widths = (96, 256, 384, 384, 256)
+  config.model.encoder_shape = (227, 227, 3)
+  config.model.image_shape = (227, 227, 3)  # what the network sees
+  config.model.value_range = (-1.0, 1.0)
+  config.model.hidden = (4096, 4096)  # units of fc6 and fc7
+  config.model.dropout = 0.5
+  config.model.padded = False  # conv1 and pools, as in the encoder's training; False: as in Caffe
+  config.model.pool5 = True
+  return config
+
+
 def validate(config: ml_collections.ConfigDict) -> None:
   """Raises ValueError, in one sentence, for the first field that is out of range."""
   if not config.encoder and config.get("source", "pretrained") == "pretrained":
@@ -30,6 +86,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
     _validate_training(config)
   if "layers" in config:
     _validate_layers(config)
+  if config.data.name == "voc":
+    _validate_voc(config)
 
 
 def _validate_training(config: ml_collections.ConfigDict) -> None:
@@ -55,6 +113,29 @@ def _validate_training(config: ml_collections.ConfigDict) -> None:
   for name, known in (("precision", PRECISIONS), ("init", INITS)):
     if config.get(name, known[0]) not in known:
       raise ValueError(f"config.{name} is {config[name]!r}: {nearest(config[name], known)}")
+
+
+def _validate_voc(config: ml_collections.ConfigDict) -> None:
+  """Raises ValueError for a field that is out of range of the jobs on PASCAL VOC."""
+  rates = {f"optim.rates.{name}": 0 for name in config.optim.rates}
+  check_least(config, {
+      "data.year": 2007, "data.edge": 0, "data.workers": 0, "data.resident_gb": 0, "eval.crops": 1,
+      "model.kernel": 1, **rates,
+  })
+  known = (("source", VOC_SOURCES), ("trained", VOC_TRAINED))
+  for name, values in known:
+    if config.get(name, values[0]) not in values:
+      raise ValueError(f"config.{name} is {config[name]!r}: {nearest(config[name], values)}")
+  if config.get("stride", 32) not in (32, 16, 8):
+    raise ValueError(
+        f"config.stride is {config.stride}, but scores can be 32, 16 or 8 pixels apart: choose "
+        "fcn32s, fcn16s or fcn8s after the colon."
+    )
+  if (config.source == "kmeans") != (config.init == "k-means") and config.source != "pretrained":
+    raise ValueError(
+        f"config.source is {config.source} but config.init is {config.init}: choose the source "
+        "after the colon, --config=FILE.py:source=kmeans."
+    )
 
 
 def _validate_layers(config: ml_collections.ConfigDict) -> None:

@@ -66,10 +66,14 @@ def table(found: Sequence[Results]) -> list[tuple[str, ...]]:
 
 def accuracy(runs: Sequence[Results]) -> str:
   """Their mean, and half their range if they are several."""
-  if not runs:
+  return mean_and_spread([run["all_crops"] for run in runs])
+
+
+def mean_and_spread(percent: Sequence[float]) -> str:
+  """Of none: an empty cell."""
+  if not percent:
     return ""
-  percent = [run["all_crops"] for run in runs]
-  spread = f" ± {(max(percent) - min(percent)) / 2:.2f}" if len(runs) > 1 else ""
+  spread = f" ± {(max(percent) - min(percent)) / 2:.2f}" if len(percent) > 1 else ""
   return f"{statistics.mean(percent):.2f}{spread}"
 
 
@@ -90,7 +94,7 @@ def markdown(rows: Sequence[tuple[str, ...]]) -> str:
 def main(folder: pathlib.Path) -> None:
   """Prints the table of the run folders in `folder`; writes table2.md and table2.csv there."""
   found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/results.json"))]
-  found = [results for results in found if "frozen" in results]  # Other jobs write some too.
+  found = [results for results in found if "all_crops" in results]  # Other jobs write some too.
   if not found:
     sys.exit(f"No finished run folders in {folder}: train some by launch/table2.sh.")
   try:

@@ -2,6 +2,7 @@
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -100,3 +101,17 @@ def test_it_learns_what_can_be_learnt(precision: str) -> None:
   assert losses[0] > 0.8 and losses[-1] < 0.2
   assert float(found[-1][1]["accuracy"]) == pytest.approx(100)
   assert {a.dtype for a in jax.tree.leaves(found[-1][0].params)} == {jnp.dtype("float32")}
+
+
+class Echo(nn.Module):
+  """Says what it is given."""
+
+  def __call__(self, x: tuple[jax.Array, jax.Array], keys: None) -> tuple[jax.Array, dict]:
+    return jnp.concatenate([a.astype(jnp.float32) for a in x], axis=-1), {}
+
+
+def test_boxes_are_not_rounded_with_their_images() -> None:
+  """8 bits do not tell 257 from 256."""
+  x = jnp.full((1, 1), 257.0), jnp.full((1, 1), 257.0)
+  found = setup(Echo(), 0.1, precision="bfloat16").apply({}, x, None)
+  assert found.tolist() == [[256, 257]]

@@ -20,7 +20,7 @@ from bigan_jax.workdir import RunFolder, open_run
 
 FREE_TO_CHANGE = (
     "data_dir", "stop_epoch", "steps_per_dispatch", "save_every", "eval.every", "data.path",
-    "data.resident_gb", "data.workers",
+    "data.resident_gb", "data.workers", "proposals.cache_dir",
 )
 OWN = ("flip", "resident_gb", "workers")  # of config.data, which no encoder decides
 RESULTS = "results.json"

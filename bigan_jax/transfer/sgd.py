@@ -35,15 +35,19 @@ class Sgd(NamedTuple):
 
   Attributes:
     momentum: share of the last step in this one.
-    weight_decay: of weights; biases are not decayed.
+    weight_decay: of weights.
     bias_rate: factor of the learning rate of biases, 2 in Caffe's AlexNet.
     clip: gradients longer than this, all together, are shortened to it; 0: none are.
+    decay_biases: whether weight_decay is of biases, too.
+    rates: (layer, factor of its learning rate) of layers whose factor is not 1.
   """
 
   momentum: float = 0.9
   weight_decay: float = 5e-4
   bias_rate: float = 2.0
   clip: float = 0.0
+  decay_biases: bool = False
+  rates: tuple[tuple[str, float], ...] = ()
 
   def init(self, params: chex.ArrayTree) -> chex.ArrayTree:
     """Momentum of zero."""
@@ -53,14 +57,15 @@ class Sgd(NamedTuple):
       self, grads: chex.ArrayTree, momentum: chex.ArrayTree, params: chex.ArrayTree,
       rate: chex.Numeric,
   ) -> tuple[chex.ArrayTree, chex.ArrayTree]:
-    """New (params, momentum) after one step."""
-    shorten = 1.0
+    """New (params, momentum) after one step; params {layer: {"kernel", "bias"}}."""
+    shorten, factors = 1.0, dict(self.rates)
     if self.clip:
       shorten = jnp.minimum(1, self.clip / jnp.maximum(optax.tree.norm(grads), self.clip))
     def velocity(path: tuple, g: jax.Array, v: jax.Array, w: jax.Array) -> jax.Array:
       bias = path[-1].key == "bias"
-      decay = 0.0 if bias else self.weight_decay
-      return self.momentum * v + rate * (self.bias_rate if bias else 1) * (shorten * g + decay * w)
+      decay = self.weight_decay if self.decay_biases or not bias else 0.0
+      factor = factors.get(path[0].key, 1) * (self.bias_rate if bias else 1)
+      return self.momentum * v + rate * factor * (shorten * g + decay * w)
     momentum = jax.tree_util.tree_map_with_path(velocity, grads, momentum, params)
     return jax.tree.map(jnp.subtract, params, momentum), momentum
 
@@ -72,4 +77,8 @@ def schedule(optim: ml_collections.ConfigDict, steps_per_epoch: int) -> Steps:
 
 def optimiser(optim: ml_collections.ConfigDict) -> Sgd:
   """The optimiser of a config's `optim` section."""
-  return Sgd(optim.momentum, optim.weight_decay, optim.bias_rate, optim.clip)
+  rates = tuple((name, rate) for name, rate in optim.get("rates", {}).items() if rate != 1)
+  return Sgd(
+      optim.momentum, optim.weight_decay, optim.bias_rate, optim.clip,
+      optim.get("decay_biases", False), rates,
+  )

@@ -53,12 +53,11 @@ class Setup(NamedTuple):
   axis_name: str | None = None
   precision: str = "float32"
 
-  def apply(
-      self, params: dict[str, chex.ArrayTree], x: jax.Array, keys: jax.Array
-  ) -> jax.Array:
-    """The output in training, float32, whatever the precision."""
+  def apply(self, params: dict[str, chex.ArrayTree], x: Any, keys: jax.Array) -> jax.Array:
+    """The output in training, float32, whatever the precision; of a tuple x, images come first."""
     narrow = lambda tree: jax.tree.map(lambda a: precision.narrow_input(a, self.precision), tree)
-    return self.network.apply({"params": narrow(params)}, narrow(x), keys)[0].astype(jnp.float32)
+    x = (narrow(x[0]), *x[1:]) if isinstance(x, tuple) else narrow(x)  # Boxes keep all digits.
+    return self.network.apply({"params": narrow(params)}, x, keys)[0].astype(jnp.float32)
 
   def average(self, tree: chex.ArrayTree) -> chex.ArrayTree:
     """Mean over the device axis."""
@@ -103,7 +102,8 @@ def step(
   Returns:
     The state at t + 1, and the measures at the old parameters, averaged over devices.
   """
-  keys = image_keys(setup, jax.random.fold_in(key, state.step), batch.x.shape[0])
+  count = jax.tree.leaves(batch.x)[0].shape[0]
+  keys = image_keys(setup, jax.random.fold_in(key, state.step), count)
   def loss(params: dict[str, chex.ArrayTree]) -> tuple[jax.Array, Measures]:
     output = setup.apply({**state.frozen, **params}, batch.x, keys)
     measures = setup.measure(output, labels)

@@ -1,0 +1,51 @@
+"""The notebook runs from its first cell to its last, with small settings."""
+
+import json
+import os
+import pathlib
+import sys
+
+import nbclient
+import nbformat
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+NETWORKS = (
+    "--config.model.G.width=4 --config.model.D.width=4 --config.model.E.widths='(8,8,8,8,8)'"
+    " --config.model.latent_dim=5"
+)
+JUDGED = "--config.calibration_steps=2 --config.eval.samples=100 --config.eval.references=100"
+FLAGS = {
+    "digits": f"--config.epochs=2 {JUDGED}",
+    "mnist": "--config.data.name=fake --config.epochs=1 --config.eval.images=100 --config.model.G"
+             f".width=16 --config.model.D.width=16 --config.model.E.width=16 {JUDGED}",
+    "own": f"--config.epochs=1 --config.batch_size=32 {NETWORKS} {JUDGED}",
+    "probe": "--config.train_images=300 --config.calibration_steps=2",
+}
+
+
+def test_it_runs_from_top_to_bottom(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, quick_compilation: None
+) -> None:
+  monkeypatch.setenv("NOTEBOOK_FLAGS", json.dumps(FLAGS))
+  monkeypatch.setenv("PYTHONPATH", str(ROOT))
+  monkeypatch.setenv("PATH", str(pathlib.Path(sys.executable).parent), prepend=os.pathsep)
+  notebook = nbformat.read(ROOT / "launch" / "colab.ipynb", as_version=4)
+  assert all(not cell.get("outputs") for cell in notebook.cells)  # None are kept.
+  nbclient.NotebookClient(
+      notebook, timeout=900, resources={"metadata": {"path": str(tmp_path)}}
+  ).execute()
+  printed = "\n".join(
+      output.text for cell in notebook.cells for output in cell.get("outputs", [])
+      if output.output_type == "stream"
+  )
+  shown = [
+      output for cell in notebook.cells for output in cell.get("outputs", [])
+      if output.output_type == "display_data"
+  ]
+  assert len(shown) == 5 and all("image/png" in output.data for output in shown)
+  for text in ("JD", "linear", "'codes': (200, 5)", "README.md", "(1, 5) {'conv1': (1, 16, 16, 8)"):
+    assert text in printed, printed
+  for folder in ("digits", "mnist", "own"):
+    assert (tmp_path / "runs" / folder / "metrics.jsonl").exists()
+  assert (tmp_path / "exported" / "README.md").exists()
