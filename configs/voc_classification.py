@@ -37,7 +37,7 @@ def get_config(argument: str = "") -> ml_collections.ConfigDict:
   config.epochs = 60 if small else 255  # 80,000 batches of 5,011 pictures
   config.data.edge = 144 if small else 0  # shorter side that pictures are resized to; 0: as is
 
-  config.optim.rate = 0.03 if small else 0.001
+  config.optim.rate = 0.01 if small else 0.001
   config.optim.drop = 0.5
   config.optim.drop_every = 15 if small else 32  # epochs; 10,000 batches
   config.optim.weight_decay = 1e-6
@@ -50,6 +50,5 @@ def get_config(argument: str = "") -> ml_collections.ConfigDict:
 
   if small:
     config.model.hidden = (512, 512)
-    config.model.dropout = 0.0
     config.model.padded = True
   return config
