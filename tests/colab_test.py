@@ -44,7 +44,7 @@ def test_it_runs_from_top_to_bottom(
       if output.output_type == "display_data"
   ]
   assert len(shown) == 5 and all("image/png" in output.data for output in shown)
-  for text in ("JD", "linear", "'codes': (200, 5)", "README.md", "(1, 5) {'conv1': (1, 16, 16, 8)"):
+  for text in ("JD", "linear", "'code': (200, 5)", "README.md", "(1, 5) {'conv1': (1, 16, 16, 8)"):
     assert text in printed, printed
   for folder in ("digits", "mnist", "own"):
     assert (tmp_path / "runs" / folder / "metrics.jsonl").exists()
