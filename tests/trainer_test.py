@@ -3,12 +3,8 @@
 import json
 import os
 import pathlib
-import random
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -80,6 +76,11 @@ class Result(NamedTuple):
   networks: dict
   rows: list[dict]
   pictures: dict[str, bytes]
+
+
+def newest(path: pathlib.Path) -> int:
+  """The step of the newest checkpoint, -1 without one."""
+  return max((int(p.name) for p in path.glob("checkpoints/*") if p.name.isdigit()), default=-1)
 
 
 def read_rows(path: pathlib.Path) -> list[dict]:
@@ -263,47 +264,3 @@ def test_another_seed_starts_elsewhere(config: ml_collections.ConfigDict) -> Non
   chex.assert_trees_all_equal(start(0).params, first)
   for player in "GE":
     assert not np.array_equal(first[player]["fc1"]["kernel"], other[player]["fc1"]["kernel"])
-
-
-# The program
-
-
-def start(tiny_flags: list[str], path: pathlib.Path) -> subprocess.Popen:
-  flags = [*tiny_flags, *(f"--config.{name}={value}" for name, value in LONG.items())]
-  command = [sys.executable, "-m", "bigan_jax.main", "--config=configs/digits.py", *flags]
-  return subprocess.Popen(
-      [*command, f"--workdir={path}"], cwd=ROOT, stdout=subprocess.DEVNULL,
-      stderr=subprocess.PIPE, text=True,
-  )
-
-
-def newest(path: pathlib.Path) -> int:
-  """The step of the newest checkpoint, -1 without one."""
-  return max((int(p.name) for p in path.glob("checkpoints/*") if p.name.isdigit()), default=-1)
-
-
-def send(kind: int, process: subprocess.Popen, path: pathlib.Path, most: float) -> str:
-  """Sends a signal up to `most` seconds after the next checkpoint; what stderr said."""
-  before = newest(path)
-  while process.poll() is None and newest(path) == before:
-    time.sleep(0.02)
-  time.sleep(random.uniform(0, most))
-  process.send_signal(kind)
-  return process.communicate()[1]
-
-
-def test_sigterm_and_kills_at_any_moment_cost_no_bit(
-    config: ml_collections.ConfigDict, expected: Result, tiny_flags: list[str],
-    tmp_path: pathlib.Path,
-) -> None:
-  process = start(tiny_flags, tmp_path)
-  errors = send(signal.SIGTERM, process, tmp_path, 0.3)
-  assert process.returncode == 0, errors
-  assert f"saved at step {newest(tmp_path)}; the same command continues there" in errors
-  assert "Traceback" not in errors
-  for _ in range(2):
-    process = start(tiny_flags, tmp_path)
-    errors = send(signal.SIGKILL, process, tmp_path, 1.0)
-    assert process.returncode in (-signal.SIGKILL, 0), errors
-  jobs.train(config, str(tmp_path))
-  assert_same(read(tmp_path, config), expected)
