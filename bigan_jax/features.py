@@ -83,6 +83,8 @@ def describe_folder(task: Task) -> tuple[int, list[tuple[str, str]]]:
     ValueError: no picture, or none that can be read; the layer or kind of file is unknown.
   """
   names, write, skipped = _find(task.images), _writer(task), []
+  if task.reconstruct and _holds(task.reconstruct, task.images):
+    raise ValueError(f"{task.reconstruct} holds the pictures of --images: choose another folder.")
   how, shape = task.model.view, task.model.layers[task.layer]
   about = {"layer": task.layer, "shape": shape, "step": task.model.step, "view": how._asdict()}
   with contextlib.ExitStack() as stack:
@@ -163,6 +165,11 @@ def _find(folder: str) -> list[str]:
     kinds = ", ".join(image_folder.codec.EXTENSIONS)
     raise ValueError(f"{folder} holds no pictures ({kinds}): name another by --images.")
   return names
+
+
+def _holds(folder: Path, inner: str) -> bool:
+  """Whether `inner` is the folder, or lies in it."""
+  return Path(inner).resolve().is_relative_to(folder.resolve())
 
 
 def _writer(task: Task) -> Any:
@@ -246,6 +253,8 @@ def main(argv: Sequence[str]) -> None:
     raise ValueError("--out is missing: name what to write.")
   step = int(values.step) if values.step.isdigit() else values.step
   model = loaded.load(values.model, step)
+  if values.sample and (values.layer or reconstruct):
+    raise ValueError("--layer and --reconstruct are of --images, not of --sample: leave them out.")
   if values.sample:
     sample(model, values.sample, values.seed, out, values.force)
     return

@@ -186,7 +186,7 @@ def _spread(parts: list[Any], sharding: jax.NamedSharding) -> Any:
 
 
 def _filled(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-  """The array itself where it has the shape; never two copies of a whole set."""
+  """The array itself where it has the shape: no copy of a whole set."""
   if array.shape == shape:
     return array
   rest = np.zeros((shape[0] - len(array), *shape[1:]), array.dtype)

@@ -12,7 +12,6 @@ from absl import app
 from absl import flags
 import chex
 import jax
-import jax.numpy as jnp
 import ml_collections
 from ml_collections import config_flags
 import numpy as np
@@ -22,7 +21,7 @@ from bigan_jax import config as configs
 from bigan_jax.data import batches
 from bigan_jax.evaluation import metrics
 from bigan_jax.objectives import OBJECTIVES
-from bigan_jax.state import Snapshot
+from bigan_jax.state import Snapshot, blank_classifier
 from bigan_jax.workdir import open_run
 
 Variables = dict[str, chex.ArrayTree]
@@ -60,7 +59,7 @@ def import_run(
   variables = read(params, config)
   with outputs.new_folder(pathlib.Path(workdir)) as folder:
     row = {"step": 0, "epoch": 0} | (evaluate(config, variables) if judged else {})
-    best = (f"NNC_{'e-' if OBJECTIVES[config.objective].judged == 'E' else 'd'}", "max")
+    best = (OBJECTIVES[config.objective].metric, "max")
     with open_run(str(folder), {**config.to_dict(), "imported": params}, best=best) as run:
       if judged:
         run.write_row(row)
@@ -91,10 +90,8 @@ def evaluate(config: ml_collections.ConfigDict, variables: Variables) -> dict[st
   train, images = batches.load(config)
   objective, networks = OBJECTIVES[config.objective], models.build(config.model)
   judge = metrics.judge(config, networks, objective, train, images)
-  layer = getattr(networks, objective.judged)
-  x = jnp.zeros((1, *config.model.encoder_shape))
-  features = jax.eval_shape(layer.apply, variables[objective.judged], x)[1][layer.feature_layer]
-  classifier = {"kernel": jnp.zeros((features.size, max(images.num_classes, 1)))}
+  params = {player: arrays["params"] for player, arrays in variables.items()}
+  classifier = blank_classifier(config.model, networks, objective, params, images.num_classes)
   snapshot = Snapshot(0, 0, variables, classifier)
   found = dict(pair for evaluator in judge.evaluators() for pair in evaluator(snapshot))
   return {name: value for name, value in found.items() if not name.startswith("CLS")}

@@ -23,10 +23,9 @@ def train(config: ml_collections.ConfigDict, workdir: str) -> None:
   configs.validate_batch(config.batch_size, train_set.size, jax.device_count())
   objective, networks = OBJECTIVES[config.objective], models.build(config.model)
   judge = metrics.judge(config, networks, objective, train_set, judged_set)
-  best = (f"NNC_{'e-' if objective.judged == 'E' else 'd'}", "max")
   # The handlers outlast the folder, which on closing waits for the last state to be written.
   with trainer.interruption() as interrupted, open_run(
-      workdir, config.to_dict(), FREE_TO_CHANGE, best
+      workdir, config.to_dict(), FREE_TO_CHANGE, best=(objective.metric, "max")
   ) as run:
     evaluators = [*judge.evaluators(), pictures.painter(judge, run.write_picture)]
     training = trainer.prepare(config, run, train_set, batches.assembler(config), evaluators)

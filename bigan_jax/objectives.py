@@ -144,6 +144,11 @@ class Objective(NamedTuple):
   encodes: bool = False
   judged: str = "E"
 
+  @property
+  def metric(self) -> str:
+    """By which the best networks are chosen: 1-NN by the judged features (section 4.2)."""
+    return "NNC_e-" if self.judged == "E" else "NNC_d"
+
 
 OBJECTIVES = {
     "bigan": Objective(bigan, ("G", "E", "D"), joint=True),

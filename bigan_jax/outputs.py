@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 import contextlib
 import os
 import pathlib
+import secrets
 import shutil
 
 from bigan_jax import disk
@@ -64,7 +65,7 @@ def new_folder(
 @contextlib.contextmanager
 def _scratch(path: Path) -> Iterator[Path]:
   """A hidden name beside `path`; nothing is left there, and the disk's errors are a sentence."""
-  scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+  scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
     yield scratch

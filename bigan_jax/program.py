@@ -18,10 +18,22 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
   try:
     app.run(main, argv=[arguments.find_file(word) for word in sys.argv],
             flags_parser=parse_flags)
-  except (ValueError, OSError, ArithmeticError, ImportError) as error:
-    if "--traceback" in sys.argv:
+  except (ValueError, OSError, ArithmeticError, ImportError, MemoryError, RuntimeError) as error:
+    sentence = remedy(error)
+    if sentence is None or "--traceback" in sys.argv:
       raise
-    sys.exit(f"{pathlib.Path(sys.argv[0]).name}: {error}")
+    sys.exit(f"{pathlib.Path(sys.argv[0]).name}: {sentence}")
+
+
+def remedy(error: Exception) -> str | None:
+  """What a user can do about an error; None where it is the program's own."""
+  reason = str(error).partition("\n")[0]
+  if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in reason:
+    return (f"Out of memory ({reason}): lower --config.batch_size, or --config.data.resident_gb to "
+            "keep pictures on disk, or choose --config.precision=bfloat16.")
+  if "Unable to initialize backend" in reason:
+    return f"JAX finds no such device ({reason}): set JAX_PLATFORMS=cpu, or install jax for it."
+  return None if isinstance(error, RuntimeError) else str(error)
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:

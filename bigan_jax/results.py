@@ -18,7 +18,8 @@ def replacing(workdir: str, config: dict[str, Any], names: tuple[str, ...]
               ) -> Iterator[pathlib.Path]:
   """A folder to write to, which takes the place of an older result when all went well.
 
-  After an error or a kill the older result is still there, whole.
+  After an error or a kill the older result is still there, whole; a kill in the instant of the
+  change may leave it under a hidden name beside.
 
   Args:
     workdir: a local path; ~ is the home folder.

@@ -122,6 +122,21 @@ def initial_state(
   return TrainState(jnp.zeros((), jnp.int32), params, opt_state), batch_stats
 
 
+def blank_classifier(
+    model: ml_collections.ConfigDict, networks: Networks, objective: Objective,
+    params: dict[str, chex.ArrayTree], classes: int,
+) -> dict[str, jax.Array]:
+  """Zeros [features, classes] for the judged features; {} without labels."""
+  if not classes:
+    return {}
+  network = getattr(networks, objective.judged)
+  shape = model.encoder_shape if objective.judged == "E" else model.image_shape
+  x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+  variables = {"params": params[objective.judged]}
+  _, activations = jax.eval_shape(lambda v, x: network.apply(v, x, train=True), variables, x)
+  return {"kernel": jnp.zeros((activations[network.feature_layer].size, classes))}
+
+
 class Snapshot(NamedTuple):
   """A frozen set of networks with calibrated statistics: what evaluators are given.
 

@@ -8,6 +8,8 @@ import statistics
 import sys
 from typing import Any, NamedTuple
 
+from bigan_jax.objectives import OBJECTIVES
+
 PAPER = {  # 1-NN accuracy in percent on MNIST's test set (paper, Table 1)
     "bigan": ("BiGAN", 97.39),
     "gan": ("D", 97.30),
@@ -34,8 +36,8 @@ def read(run: pathlib.Path) -> Result:
   if not rows:
     raise ValueError(f"Run {run} has no evaluation yet: let it run on.")
   row = json.loads(rows[-1])
-  metric = "NNC_d" if config["objective"] == "gan" else "NNC_e-"
-  return Result(config["objective"], row["epoch"], row[metric])
+  objective = config["objective"]
+  return Result(objective, row["epoch"], row[OBJECTIVES[objective].metric])
 
 
 def rows(results: list[Result]) -> list[tuple[Any, ...]]:

@@ -19,7 +19,9 @@ from bigan_jax.data import batches
 from bigan_jax.data.splits import Split, Stored
 from bigan_jax.models.layers import AXIS
 from bigan_jax.objectives import OBJECTIVES
-from bigan_jax.state import Snapshot, TrainState, initial_state, optimiser, schedule
+from bigan_jax.state import (
+    Snapshot, TrainState, blank_classifier, initial_state, optimiser, schedule
+)
 from bigan_jax.train_step import Calibration, Metrics, Setup
 from bigan_jax.workdir import RunFolder
 
@@ -63,25 +65,13 @@ def prepare(
   init_key, run_key = jax.random.split(jax.random.PRNGKey(config.seed))
   networks = models.build(config.model)
   start, batch_stats = initial_state(networks, config.model, objective, tx, init_key)
-  classifier = blank_classifier(config, networks, start, images.num_classes)
+  classifier = blank_classifier(
+      config.model, networks, objective, start.params, images.num_classes
+  )
   blank = Calibration(batch_stats, classifier, tx.init(classifier))
   feed = feeds.place(images, config.batch_size, assembler, config.data.workers, when.dispatch)
   programs = parallel.programs(setup, feed, run_key)
   return Training(config, run, tuple(evaluators), when, setup, programs, start, blank)
-
-
-def blank_classifier(
-    config: ml_collections.ConfigDict, networks: models.Networks, start: TrainState, classes: int
-) -> dict[str, jax.Array]:
-  """Zeros [features, classes] for the judged features; {} without labels."""
-  if not classes:
-    return {}
-  player = OBJECTIVES[config.objective].judged
-  network = getattr(networks, player)
-  x = jax.ShapeDtypeStruct((1, *config.model.encoder_shape), jnp.float32)
-  variables = {"params": start.params[player]}
-  _, activations = jax.eval_shape(lambda v, x: network.apply(v, x, train=True), variables, x)
-  return {"kernel": jnp.zeros((activations[network.feature_layer].size, classes))}
 
 
 def train(training: Training, interrupted: Flag) -> None:

@@ -136,6 +136,11 @@ def test_outputs_are_not_replaced_unasked(digits: features.loaded.Model, folder:
   assert out.read_text() == "precious"
   features.describe_folder(task(digits, folder, force=True))
   assert len(rows(out)["files"]) == COUNT
+  before = sorted(folder.rglob("*"))
+  for reconstruct in (folder, folder.parent):
+    with pytest.raises(ValueError, match="holds the pictures of --images: choose another"):
+      features.describe_folder(task(digits, folder, reconstruct=reconstruct, force=True))
+  assert sorted(folder.rglob("*")) == before
 
 
 def test_folders_and_flags_that_cannot_be(digits: features.loaded.Model, folder: pathlib.Path,

@@ -9,11 +9,12 @@ import sys
 import time
 from collections.abc import Callable
 
+import jax
 import ml_collections
 import numpy as np
 import pytest
 
-from bigan_jax import jobs
+from bigan_jax import jobs, program
 
 Tiny = Callable[..., ml_collections.ConfigDict]
 ROOT = pathlib.Path(__file__).parent.parent
@@ -226,3 +227,25 @@ def test_a_workdir_of_another_experiment(
   assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
   jobs.train(saved, str(tmp_path))  # The run itself goes on.
   assert np.isfinite(json.loads((tmp_path / "metrics.jsonl").read_text())["NND"])
+
+
+@pytest.mark.parametrize("error, expected", [
+    (ValueError("x is 3: take 4."), "x is 3: take 4."),
+    (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nand more"),
+     "Out of memory (RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.): lower --config.batch"),
+    (MemoryError("Unable to allocate 8 EiB"), "Out of memory (Unable to allocate 8 EiB): lower"),
+    (RuntimeError("Unable to initialize backend 'tpu': no"), "JAX finds no such device (Unable"),
+])
+def test_what_a_user_can_mend_is_a_sentence(error: Exception, expected: str) -> None:
+  found = program.remedy(error)
+  assert found.startswith(expected) and "\n" not in found
+
+
+def test_what_nobody_can_mend_is_none() -> None:
+  assert program.remedy(RuntimeError("generator ignored GeneratorExit")) is None
+
+
+def test_devices_out_of_memory_are_known() -> None:
+  with pytest.raises(RuntimeError) as error:
+    jax.numpy.zeros(1 << 50).block_until_ready()
+  assert program.remedy(error.value).startswith("Out of memory (RESOURCE_EXHAUSTED")

@@ -31,6 +31,14 @@ def test_an_error_leaves_nothing(tmp_path: pathlib.Path) -> None:
   assert not names(tmp_path)
 
 
+def test_what_a_kill_left_is_in_nobodys_way(tmp_path: pathlib.Path) -> None:
+  killed = outputs.new_folder(tmp_path / "a")
+  killed.__enter__()  # and never left
+  with outputs.new_folder(tmp_path / "a") as scratch:
+    (scratch / "b").write_text("whole")
+  assert names(tmp_path / "a") == ["b"]
+
+
 def test_a_file_is_replaced_by_force_alone(tmp_path: pathlib.Path) -> None:
   path = tmp_path / "a.txt"
   path.write_text("old")

@@ -47,6 +47,7 @@ def test_images_are_chosen_class_by_class() -> None:
   few = np.flatnonzero(labels == 3).tolist()
   assert chosen[40:].tolist() == (few * 3)[:20]
   assert len(pictures.by_class(np.repeat(np.arange(50), 30), 50)) == 200  # Ten classes of many.
+  assert pictures.by_class(np.array([70, 31]), 100).tolist() == [1] * 20 + [0] * 20
 
 
 def test_images_without_labels_are_the_first() -> None:

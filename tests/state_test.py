@@ -11,6 +11,7 @@ from bigan_jax import models
 from bigan_jax import state as states
 from bigan_jax.objectives import OBJECTIVES
 from bigan_jax.state import Optimiser, Schedule
+from configs import imagenet_highres
 
 TX = Optimiser(b1=0.5, b2=0.999, weight_decay=2.5e-5, decay_shifts=True)
 PARAMS = {
@@ -126,3 +127,19 @@ def test_initial_state() -> None:
   assert set(init("gan")[0].params) == set("GD")
   assert "fc2_z" in state.params["D"] and "fc2_z" not in init("gan")[0].params["D"]
   jax.tree.map(np.testing.assert_array_equal, state, init("bigan")[0])
+
+
+@pytest.mark.parametrize("objective", ["bigan", "gan"])
+def test_the_blank_classifier_is_of_what_the_judged_network_sees(objective: str) -> None:
+  """Generalised, E sees 112 pixels and D 64."""
+  config = imagenet_highres.get_config(objective)
+  networks, chosen = models.build(config.model), OBJECTIVES[objective]
+  variables = jax.eval_shape(
+      lambda key: models.initialise(networks, config.model, chosen.players, chosen.joint, key),
+      jax.random.PRNGKey(0),
+  )
+  params = {player: arrays["params"] for player, arrays in variables.items()}
+  found = states.blank_classifier(config.model, networks, chosen, params, 10)
+  side = {"bigan": 7, "gan": 4}[objective]
+  assert found["kernel"].shape == (side * side * 256, 10) and not found["kernel"].any()
+  assert states.blank_classifier(config.model, networks, chosen, params, 0) == {}

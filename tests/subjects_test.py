@@ -63,13 +63,16 @@ def test_the_pictures_are_by_default_the_encoders_own(
 def test_data_settings_that_are_changed_win_over_the_encoders() -> None:
   encoder = imagenet.get_config("bigan,max_labels=10")
   encoder.data.path = "there"
-  data = configs.data_section()
+  data = linear_probe.get_config().data
   assert subjects.data_settings(data, encoder).to_dict() == encoder.data.to_dict()
   data.splits, data.path = "test", "here"
   expected = encoder.data.to_dict() | {"splits": "test", "path": "here"}
   assert subjects.data_settings(data, encoder).to_dict() == expected
-  data.name = "image_folder"
+  encoder.data.splits, data.splits = "test", "validation"  # which is the default elsewhere
+  assert subjects.data_settings(data, encoder).splits == "validation"
+  data.name, data.splits = "image_folder", ""
   found = subjects.data_settings(data, encoder)
+  assert found.splits == "validation"
   assert (found.name, found.edge, found.max_labels, found.flip) == ("image_folder", 72, 0, False)
 
 

@@ -78,7 +78,7 @@ class Judge(NamedTuple):
   def nearest_sample(self, snapshot: Snapshot) -> Results:
     """NND, NND/10, NND/100: mean distance of an image to the nearest of S samples G(z)."""
     flat = lambda x: x.reshape(x.shape[0], -1)
-    queries = flat(self.views(self.images.images).x)
+    queries = jnp.asarray(flat(self.views(self.images.images).x))
     best, part = neighbours.nobody(queries.shape[0]), self.z.shape[0] // 100
     for i in range(100):
       z = self.z[i * part:(i + 1) * part]
@@ -150,7 +150,8 @@ class Judge(NamedTuple):
 
   def _classified(self, snapshot: Snapshot, features: jax.Array) -> float:
     """Accuracy in percent of calibration's linear classifier."""
-    guesses = jnp.argmax(features @ snapshot.classifier["kernel"], axis=1)
+    scores = jnp.matmul(features, snapshot.classifier["kernel"], precision="float32")
+    guesses = jnp.argmax(scores, axis=1)
     return float(np.mean(np.asarray(guesses) == self.images.labels) * 100)
 
 

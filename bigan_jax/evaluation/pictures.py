@@ -36,13 +36,13 @@ def interleave(above: np.ndarray, below: np.ndarray, columns: int) -> np.ndarray
 
 
 def by_class(labels: np.ndarray, num_classes: int) -> np.ndarray:
-  """Indices of COLUMNS images of each class, class by class; unlabelled: the first images.
+  """Indices of COLUMNS images of each of the first classes; unlabelled: of the first images.
 
   Images of classes that have fewer are repeated.
   """
   if not num_classes:
     return np.arange(min(len(labels), ROWS * COLUMNS))
-  present = [c for c in range(min(num_classes, ROWS)) if np.any(labels == c)]
+  present = np.unique(labels)[:ROWS]
   return np.concatenate([np.resize(np.flatnonzero(labels == c), COLUMNS) for c in present])
 
 

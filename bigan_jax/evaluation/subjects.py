@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 
 from bigan_jax import config as configs
-from bigan_jax import exported, models, pretrained
+from bigan_jax import exported, judging, models, pretrained
 from bigan_jax.data import batches, prepare
 from bigan_jax.data.splits import Split
 from bigan_jax.objectives import OBJECTIVES
@@ -93,7 +93,8 @@ def _calibrate(
   """The running sums of statistics after one more batch."""
   x = getattr(views(images), sees)
   variables = {"params": params, "batch_stats": batch_stats}
-  _, changed = network.apply(variables, x, train=True, mutable=["batch_stats"])
+  with jax.default_matmul_precision("float32"):
+    _, changed = network.apply(variables, x, train=True, mutable=["batch_stats"])
   return changed.get("batch_stats", batch_stats)
 
 
@@ -127,9 +128,10 @@ def data_settings(
   """A judging job's `data` section, completed by that of the encoder's run."""
   found = ml_collections.ConfigDict(data.to_dict())
   if not found.name:
-    defaults = configs.data_section()
+    defaults = judging.base("").data
     changed = {name: value for name, value in data.items() if value != defaults[name]}
     return ml_collections.ConfigDict({**data.to_dict(), **encoder.data.to_dict(), **changed})
+  found.splits = found.splits or configs.data_section().splits
   if found.name in prepare.PICTURES and not found.edge:
     found.edge = encoder.data.edge or encoder.model.encoder_shape[0]
   return found

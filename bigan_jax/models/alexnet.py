@@ -58,7 +58,7 @@ class Encoder(nn.Module):
 
   Attributes:
     latent_dim: d.
-    widths: channels of conv1 to conv5; all but the first even, for the groups.
+    widths: channels of conv1 to conv5, all even for the sake of the groups.
     first_bn: normalise conv1 too, as the paper says (appendix A.2); the authors' code does not.
     out_stddev: initial weights of the output layer; 0 for the latent regressors (reference 0).
     axis_name: device axis of the batch statistics.
