@@ -1,5 +1,6 @@
 """Training configs: what they share, the two settings of the paper, and every rule."""
 
+import math
 from typing import Any
 
 import ml_collections
@@ -8,6 +9,8 @@ from bigan_jax.arguments import OBJECTIVES, nearest, parse_argument
 
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
+BATCH = 128  # paper, appendix A
+CONVOLUTIONS = 5  # of the AlexNet that is E, or D
 
 
 def data_section() -> ml_collections.ConfigDict:
@@ -32,7 +35,7 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.objective = objective
   config.recipe = recipe  # only sets other fields; recorded here
   config.seed = 0
-  config.batch_size = 128  # of all devices together (paper, appendix A)
+  config.batch_size = BATCH  # of all devices together
   config.epochs = 400  # constant and decaying together
   config.stop_epoch = 0  # end here, on the schedule of `epochs`; 0: at the end
   config.alternating = 0  # n > 0: n updates of D, then one of G and E; 0: simultaneous
@@ -60,11 +63,33 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   return config
 
 
+def scale_batch(config: ml_collections.ConfigDict, batch_size: int) -> None:
+  """Takes k times the batch at sqrt(k) times the rate, over as many epochs.
+
+  The gradient's noise gets sqrt(k) times smaller. Where it outweighs the gradient, Adam divides by
+  it, so that sqrt(k) times the rate goes as far in an epoch as before (Malladi et al., 2022); the
+  second moments then forget k times as fast.
+
+  Raises:
+    ValueError: no such batch.
+  """
+  if batch_size < 2:
+    raise ValueError(f"Config argument batch={batch_size}: batch norm needs at least 2 images.")
+  factor = batch_size / config.batch_size
+  config.batch_size = batch_size
+  config.optim.rate *= math.sqrt(factor)
+  config.optim.b2 = 1 - factor * (1 - config.optim.b2)
+
+
 def permutation_invariant(argument: str) -> ml_collections.ConfigDict:
-  """The multi-layer perceptrons of section 4.2 and appendix A.1 in either recipe."""
-  objective, values = parse_argument(argument, {"recipe": "paper"})
+  """The multi-layer perceptrons of section 4.2 and appendix A.1 in either recipe.
+
+  The argument also takes batch=N: another batch, at the rate that goes with it.
+  """
+  objective, values = parse_argument(argument, {"recipe": "paper", "batch": BATCH})
   official = values["recipe"] == "official"
   config = base(objective, values["recipe"])
+  scale_batch(config, values["batch"])
   config.model = ml_collections.ConfigDict()
   config.model.family = "mlp"
   config.model.latent_dim = 50
@@ -88,14 +113,17 @@ def convolutional(argument: str, edge: int, crop: int) -> ml_collections.ConfigD
   """The convolutional networks of section 4.3 and appendix A.2 in either recipe.
 
   Args:
-    argument: of the config file; also takes max_labels=K, for the first K classes alone.
+    argument: of the config file; also takes max_labels=K, for the first K classes alone, and
+      batch=N, another batch at the rate that goes with it.
     edge: shorter side that pictures are resized to.
     crop: side of the random crops that E sees. D and G work at 64 x 64; where E sees more,
       BiGAN is generalised (reference section 11).
   """
-  objective, values = parse_argument(argument, {"recipe": "paper", "max_labels": 0})
+  defaults = {"recipe": "paper", "max_labels": 0, "batch": BATCH}
+  objective, values = parse_argument(argument, defaults)
   official = values["recipe"] == "official"
   config = base(objective, values["recipe"])
+  scale_batch(config, values["batch"])
   config.epochs = 400 if values["max_labels"] else 100  # reference section 5
   config.data.edge = edge
   config.data.flip = not official  # appendix A.2; the authors' code has no flip
@@ -177,7 +205,14 @@ def validate(config: ml_collections.ConfigDict) -> None:
 
 
 def _validate_sizes(config: ml_collections.ConfigDict) -> None:
-  """Raises ValueError if the pictures, E's crops and G's images do not fit each other."""
+  """Raises ValueError if layers, pictures, E's crops and G's images do not fit each other."""
+  for player in ("E", "D"):
+    widths = config.model[player].get("widths", (2,) * CONVOLUTIONS)
+    if len(widths) != CONVOLUTIONS or any(width < 2 or width % 2 for width in widths):
+      raise ValueError(
+          f"config.model.{player}.widths is {tuple(widths)}: give {CONVOLUTIONS} even numbers, of "
+          "the channels of conv1 to conv5."
+      )
   encoder_side, side = config.model.encoder_shape[0], config.model.image_shape[0]
   if config.data.edge and config.data.edge < encoder_side:
     raise ValueError(
@@ -191,8 +226,12 @@ def _validate_sizes(config: ml_collections.ConfigDict) -> None:
     )
 
 
-def validate_batch(batch_size: int, images: int, devices: int) -> None:
-  """Raises ValueError if the batch does not divide over devices or exceeds the set."""
+def validate_batch(batch_size: int, images: int, devices: int, least: int = 2) -> None:
+  """Raises ValueError if the batch does not divide over devices or exceeds the set.
+
+  Args:
+    least: images on each device, 2 for batch norm.
+  """
   if batch_size % devices:
     raise ValueError(
         f"config.batch_size is {batch_size}, which does not divide over {devices} devices: take a "
@@ -203,7 +242,7 @@ def validate_batch(batch_size: int, images: int, devices: int) -> None:
         f"config.batch_size is {batch_size}, but the training set has only {images} images: lower "
         "it."
     )
-  if batch_size // devices < 2:
+  if batch_size // devices < least:
     raise ValueError(
         f"config.batch_size is {batch_size} for {devices} devices, but batch norm needs at least "
         "2 images on each."

@@ -9,6 +9,7 @@ import pytest
 
 from bigan_jax import config as configs
 from bigan_jax import precision
+from configs import imagenet
 
 Tiny = Callable[..., ml_collections.ConfigDict]
 ROOT = pathlib.Path(__file__).parent.parent
@@ -83,6 +84,18 @@ def test_an_unknown_precision_is_refused(tiny: Tiny) -> None:
   with pytest.raises(ValueError, match="precision is 'float16': did you mean 'bfloat16'"):
     configs.validate(config)
   assert configs.PRECISIONS == tuple(precision.PRODUCTS)
+
+
+@pytest.mark.parametrize("variant, player", [("bigan", "E"), ("gan", "D")])
+@pytest.mark.parametrize("widths", [(96, 256, 384, 384), (95, 256, 384, 384, 256), (0,) * 5])
+def test_widths_that_do_not_make_an_alexnet_are_refused(
+    variant: str, player: str, widths: tuple[int, ...]
+) -> None:
+  config = imagenet.get_config(variant)
+  configs.validate(config)
+  config.model[player].widths = widths
+  with pytest.raises(ValueError, match=f"model.{player}.widths is .*: give 5 even numbers"):
+    configs.validate(config)
 
 
 def test_an_autoencoder_cannot_alternate(tiny: Tiny) -> None:

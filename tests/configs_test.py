@@ -131,3 +131,20 @@ def test_the_numbers_of_the_paper(file: str) -> None:
   judged = config.eval
   assert (judged.images, judged.references, judged.samples) == (10_000, 50_000, 100_000)
   assert (config.calibration_steps, judged.every) == (1000, 25)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_larger_batch_has_the_rate_that_goes_with_it(file: str) -> None:
+  one, eight = (fields(get(file, f"gan,batch={n}").to_dict()) for n in (128, 1024))
+  assert one == fields(get(file, "gan").to_dict())
+  changed = {name: value for name, value in eight.items() if value != one[name]}
+  assert changed == {
+      "batch_size": 1024,
+      "optim.rate": pytest.approx(8**0.5 * 2e-4, rel=1e-12),
+      "optim.b2": pytest.approx(0.992, rel=1e-12),
+  }
+
+
+def test_a_batch_of_one_is_refused() -> None:
+  with pytest.raises(ValueError, match="batch=1: batch norm needs at least 2 images"):
+    get("mnist", "batch=1")
