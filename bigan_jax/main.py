@@ -21,7 +21,7 @@ COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT at which proce
 PROCESSES = flags.DEFINE_integer("processes", None, "How many processes train together.")
 PROCESS = flags.DEFINE_integer("process", None, "Which of them this is, from 0.")
 DISTRIBUTED = flags.DEFINE_bool(
-    "distributed", False, "Let JAX find all three: on TPU pods, SLURM, GKE and under Open MPI."
+    "distributed", False, "Let JAX find all three: on TPU pods, SLURM, GKE and Open MPI before 5."
 )
 JOIN = flags.DEFINE_integer("coordinator_timeout", 300, "Seconds to wait for all of them.", 1)
 LOST = flags.DEFINE_integer("lost_timeout", 60, "Seconds until a lost one ends the others.", 1)

@@ -1,15 +1,19 @@
 """The notebook runs from its first cell to its last, with small settings."""
 
+import glob
+import importlib.util
 import json
 import os
 import pathlib
 import sys
 
+from IPython.core import interactiveshell
 import nbclient
 import nbformat
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
+NOTEBOOK = ROOT / "launch" / "colab.ipynb"
 NETWORKS = (
     "--config.model.G.width=4 --config.model.D.width=4 --config.model.E.widths='(8,8,8,8,8)'"
     " --config.model.latent_dim=5"
@@ -30,7 +34,7 @@ def test_it_runs_from_top_to_bottom(
   monkeypatch.setenv("NOTEBOOK_FLAGS", json.dumps(FLAGS))
   monkeypatch.setenv("PYTHONPATH", str(ROOT))
   monkeypatch.setenv("PATH", str(pathlib.Path(sys.executable).parent), prepend=os.pathsep)
-  notebook = nbformat.read(ROOT / "launch" / "colab.ipynb", as_version=4)
+  notebook = nbformat.read(NOTEBOOK, as_version=4)
   assert all(not cell.get("outputs") for cell in notebook.cells)  # None are kept.
   nbclient.NotebookClient(
       notebook, timeout=900, resources={"metadata": {"path": str(tmp_path)}}
@@ -49,3 +53,33 @@ def test_it_runs_from_top_to_bottom(
   for folder in ("digits", "mnist", "own"):
     assert (tmp_path / "runs" / folder / "metrics.jsonl").exists()
   assert (tmp_path / "exported" / "README.md").exists()
+
+
+@pytest.mark.parametrize("machine, accelerator, seen, warns", [
+    ("GPU", "cuda12", "gpu [CudaDevice(id=0)]", False),
+    ("GPU", "cuda12", "cpu [CpuDevice(id=0)]", True),
+    ("TPU", "tpu", "tpu [TpuDevice(id=0)]", False),
+    ("CPU", "", "cpu [CpuDevice(id=0)]", False),
+])
+def test_it_installs_what_the_machine_has_and_says_what_jax_sees(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture,
+    machine: str, accelerator: str, seen: str, warns: bool,
+) -> None:
+  monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+  monkeypatch.setenv("COLAB_TPU_1VM", "1" if machine == "TPU" else "")
+  monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+  for name, script in {"nvidia-smi": f"[ {machine} = GPU ]", "python": f"echo '{seen}'"}.items():
+    (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / name).chmod(0o755)
+  monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+  monkeypatch.setattr(glob, "glob", lambda pattern: [])
+  shell = interactiveshell.InteractiveShell()
+  installed = []
+  shell.register_magic_function(installed.append, magic_name="pip")
+  for cell in nbformat.read(NOTEBOOK, as_version=4).cells[1:3]:
+    shell.run_cell(cell.source).raise_error()
+  source = "git+https://github.com/OWNER/bigan_jax"
+  assert installed == [f'install -q "bigan_jax[{accelerator}] @ {source}"']
+  printed = capsys.readouterr().out
+  assert f"JAX computes on: {seen}" in printed
+  assert ("DOES NOT SEE" in printed) == warns
