@@ -3,16 +3,20 @@
   python -m bigan_jax.benchmark --config=configs/mnist.py
 
 On pictures made of noise, or with --data on the config's own, from where training would take them
-(--config.data.resident_gb=0.001 streams them). The last line is one JSON object.
+(--config.data.resident_gb=0.001 streams them). The last line is one JSON object; null is what
+cannot be known on this platform.
 """
 
 from collections.abc import Callable, Sequence
+import contextlib
 import json
+import os
 import resource
 import statistics
 import time
 from typing import Any, NamedTuple
 
+from absl import app
 from absl import flags
 import chex
 import jax
@@ -20,22 +24,23 @@ import jax.numpy as jnp
 import ml_collections
 from ml_collections import config_flags
 
+from bigan_jax import arguments, feeds, flops, models, parallel, precision, program, trainer
 from bigan_jax import config as configs
-from bigan_jax import feeds, flops, models, parallel, program, trainer
-from bigan_jax.clock import clock
-from bigan_jax.data import batches
+from bigan_jax.data import batches, fake, stream
 from bigan_jax.objectives import Batch
 from bigan_jax.train_step import train_step
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "As of bigan_jax.main.")
-STEPS = flags.DEFINE_integer("steps", 20, "Training steps in each timing.")
-REPEATS = flags.DEFINE_integer("repeats", 15, "Timings of each; their medians are compared.")
+STEPS = flags.DEFINE_integer("steps", 20, "Training steps in each dispatch.", lower_bound=1)
+REPEATS = flags.DEFINE_integer("repeats", 15, "Timings of each, for medians.", lower_bound=1)
 DATA = flags.DEFINE_boolean("data", False, "Time on the config's data set, not on noise.")
 PRODUCT = 2048  # side of the square product
 COPIED = 2**26  # float32 numbers, 256 MiB
 TIMES = 10  # products or copies in each timing
+COMPILING = "/jax/core/compile/"  # how JAX's events of tracing, lowering and compiling begin
 
 Timer = Callable[[], float]
+Times = dict[str, list[float]]
 
 
 class Count(NamedTuple):
@@ -45,21 +50,36 @@ class Count(NamedTuple):
   seen: jax.Array
 
 
-def timer(program: parallel.Train, state: chex.ArrayTree, steps: int) -> tuple[Timer, float]:
-  """A timing of `steps` steps in one dispatch, in seconds a step; and what the first one took."""
+def timer(program: parallel.Train, state: chex.ArrayTree, steps: int, dispatches: int = 1) -> Timer:
+  """A timing of `dispatches` times `steps` steps, in seconds a step."""
   state, done = parallel.replicate(state), 0
   def time_once() -> float:
     nonlocal state, done
     began = time.perf_counter()
-    state, _ = program(state, done, steps)
+    for _ in range(dispatches):
+      state, _ = program(state, done, steps)
+      done += steps
     jax.block_until_ready(state)
-    done += steps
-    return (time.perf_counter() - began) / steps
-  return time_once, time_once() * steps
+    return (time.perf_counter() - began) / (dispatches * steps)
+  return time_once
+
+
+def compile_seconds(run: Callable[[], Any]) -> float:
+  """How long the largest program that run() compiles takes to be traced, lowered and compiled."""
+  longest: dict[str, float] = {}
+  def listen(event: str, seconds: float, **_: Any) -> None:
+    if event.startswith(COMPILING):  # Tracing the whole includes tracing its parts.
+      longest[event] = max(seconds, longest.get(event, 0.0))
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  try:
+    run()
+  finally:
+    jax.monitoring.unregister_event_duration_listener(listen)
+  return sum(longest.values())
 
 
 def step_alone(training: trainer.Training) -> parallel.Step:
-  """A training step on a batch that is in place already; that of the feed is never fetched."""
+  """A training step on a batch that is in place already; that of the feed is never looked at."""
   config = training.config
   def step(
       state: Any, batch: Batch, labels: jax.Array, key: chex.PRNGKey
@@ -84,11 +104,14 @@ def data_alone(
   return Count(state.step + 1, state.seen + seen), {"seen": seen}
 
 
-def product_timer() -> Timer:
-  """A timing of square float32 products; gives FLOP/s."""
+def product_timer(kind: str) -> Timer:
+  """A timing of square products at one of config.PRECISIONS; gives FLOP/s."""
   a = jax.random.normal(jax.random.PRNGKey(0), (PRODUCT, PRODUCT)) / PRODUCT**0.5
+  a = precision.narrow_input(a, kind)
   chain = jax.jit(lambda a, b: jax.lax.fori_loop(0, TIMES, lambda _, b: a @ b, b))
-  return _rate(lambda: chain(a, a), 2 * PRODUCT**3 * TIMES)
+  with jax.default_matmul_precision(precision.PRODUCTS[kind]):
+    compiled = chain.lower(a, a).compile()
+  return _rate(lambda: compiled(a, a), 2 * PRODUCT**3 * TIMES)
 
 
 def memory_timer() -> Timer:
@@ -99,7 +122,6 @@ def memory_timer() -> Timer:
 
 
 def _rate(run: Callable[[], jax.Array], work: float) -> Timer:
-  jax.block_until_ready(run())  # compiles
   def time_once() -> float:
     began = time.perf_counter()
     jax.block_until_ready(run())
@@ -107,24 +129,27 @@ def _rate(run: Callable[[], jax.Array], work: float) -> Timer:
   return time_once
 
 
-def step_cost(training: trainer.Training) -> dict[str, float]:
-  """Floating-point operations and bytes of one step on one device."""
-  config = training.config
+def step_cost(training: trainer.Training) -> dict[str, float | None]:
+  """Floating-point operations and bytes of one step, were it all on one device; None: unknown."""
+  config, found = training.config, None
   setup = training.setup._replace(networks=models.build(config.model), axis_name=None)
   shapes = (config.model.image_shape, config.model.encoder_shape)
   batch = Batch(*(jnp.zeros((config.batch_size, *shape)) for shape in shapes))
   step, args = lambda *a: train_step(setup, *a), (training.start, batch, jax.random.PRNGKey(0))
-  cost = {"step_gflop": flops.products(step, *args) / 1e9}
   if jax.default_backend() != "cpu" or config.model.family == "mlp":
     # XLA counts a loop's body once, and the convolutions of models/strided.py are loops on CPU.
     found = jax.jit(step).lower(*args).compile().cost_analysis()
-    cost["step_gflop_of_xla"] = found["flops"] / 1e9
-    cost["step_gb_of_xla"] = found.get("bytes accessed", 0.0) / 1e9
-  return cost
+  def billions(name: str) -> float | None:
+    count = (found or {}).get(name, 0)
+    return count / 1e9 if count > 0 else None
+  return {
+      "step_gflop": flops.products(step, *args) / 1e9,
+      "step_gflop_of_xla": billions("flops"), "step_gb_of_xla": billions("bytes accessed"),
+  }
 
 
 def peak_memory() -> float:
-  """The most bytes that a device held, or on CPU the process."""
+  """The most bytes that a device has held so far, or on CPU the process."""
   stats = jax.local_devices()[0].memory_stats()
   if stats and "peak_bytes_in_use" in stats:
     return stats["peak_bytes_in_use"]
@@ -133,67 +158,134 @@ def peak_memory() -> float:
 
 def measure(
     config: ml_collections.ConfigDict, steps: int, repeats: int, own_data: bool = False
-) -> dict[str, float]:
-  """Medians over interleaved timings of everything, so that all see the same machine."""
+) -> dict[str, Any]:
+  """Medians over `repeats` timings of dispatches of `steps` steps, and what else is known of them.
+
+  Up to `steps` batches of a stream wait on the devices: in training too, as many as a dispatch has.
+
+  Raises:
+    ValueError: no training config, or its batch does not fit the devices or its own data.
+  """
+  _check(config)
+  config = config.copy_and_resolve_references()
   if not own_data:
     config.data.name = "fake"
   train_set, _ = batches.load(config, may_stream=True)
-  training = trainer.prepare(config, None, train_set, batches.assembler(config), ())
-  when, key = clock(config, train_set.size), jax.random.PRNGKey(0)
-  def feed() -> feeds.Feed:
-    return feeds.place(
-        train_set, config.batch_size, batches.assembler(config), config.data.workers, when.dispatch
-    )
-  nothing = Count(jnp.zeros((), jnp.int32), jnp.zeros(()))
-  step, first = timer(training.programs.train, training.start, steps)
-  timers = {"step": step, "product": product_timer(), "memory": memory_timer()}
-  timers["step_alone"], _ = timer(
-      parallel.supervised(step_alone(training), feed(), key), training.start, steps
-  )
-  timers["data_alone"], _ = timer(parallel.supervised(data_alone, feed(), key), nothing, steps)
-  rounds = [{name: time_once() for name, time_once in timers.items()} for _ in range(repeats)]
-  training.programs.close()
-  return summary(config, rounds, step_cost(training)) | {
-      "compile_s": first - steps * statistics.median(r["step"] for r in rounds),
-      "peak_memory_gb": peak_memory() / 1e9,
+  images = train_set.size if own_data else config.batch_size  # Any batch can be made of noise.
+  configs.validate_batch(config.batch_size, images, jax.device_count())
+  assembler = batches.assembler(config)
+  feed = feeds.place(train_set, config.batch_size, assembler, config.data.workers, steps)
+  with contextlib.closing(feed):
+    return _measure_on(feed, config, steps, repeats)
+
+
+def _measure_on(
+    feed: feeds.Feed, config: ml_collections.ConfigDict, steps: int, repeats: int
+) -> dict[str, Any]:
+  """`measure` on the training set's only feed."""
+  assembler, key = batches.assembler(config), jax.random.PRNGKey(0)
+  noise = fake.split(config.batch_size, config.model.encoder_shape, config.data.edge, 0)
+  training = trainer.prepare(config, None, noise, assembler, ())
+  streamed = isinstance(feed, feeds.Streamed)
+  dispatches = 1 + read_ahead(steps, config.data.workers) // steps if streamed else 1
+  programs = parallel.programs(training.setup, feed, key)
+  fetching = {"step": timer(programs.train, training.start, steps, dispatches)}
+  compile_s = compile_seconds(fetching["step"])
+  peak = peak_memory()  # It never falls, so before there is anything else.
+  count = Count(jnp.zeros((), jnp.int32), jnp.zeros(()))
+  data = parallel.supervised(data_alone, feed, key)
+  fetching["data_alone"] = timer(data, count, steps, dispatches)
+  still = feeds.place(noise, config.batch_size, assembler)
+  alone = parallel.supervised(step_alone(training), still, key)
+  quiet = {
+      "product": product_timer(config.precision), "memory": memory_timer(),
+      "step_alone": timer(alone, training.start, steps),
   }
+  if streamed:
+    times = time_stream(quiet, fetching, feed.close, repeats)
+  else:
+    times = time_in_turn(quiet | fetching, repeats)
+  return summary(config, times, step_cost(training)) | {
+      "compile_s": compile_s, "peak_memory_gb": peak / 1e9,
+      "precision": config.precision, "streamed": streamed,
+  }
+
+
+def read_ahead(steps: int, workers: int) -> int:
+  """How many batches of a stream may wait: `steps` on the devices, and where they are decoded."""
+  if workers:
+    return steps + workers * (2 * stream.THREADS + 2)
+  return steps + 2 * (os.cpu_count() or 1)
+
+
+def time_in_turn(timers: dict[str, Timer], repeats: int) -> Times:
+  """Timings of everything in turn, so that all see the same machine; the first round compiles."""
+  rounds = [{name: time_once() for name, time_once in timers.items()} for _ in range(repeats + 1)]
+  return {name: [found[name] for found in rounds[1:]] for name in timers}
+
+
+def time_stream(
+    quiet: dict[str, Timer], fetching: dict[str, Timer], close: Callable[[], None], repeats: int
+) -> Times:
+  """The same where pictures are decoded: meanwhile nothing else runs, so `quiet` come around.
+
+  Args:
+    fetching: timers of more steps than wait in the stream.
+    close: ends its reading ahead.
+  """
+  close()
+  rounds = [time_in_turn(quiet, -(-repeats // 2))]
+  times = {}
+  for name, time_once in fetching.items():
+    time_once()  # Uses up what had time to gather, and shows the pace from then on.
+    times[name] = [time_once() for _ in range(repeats)]
+    close()
+    if name == "step":
+      rounds.append(time_in_turn(quiet, -(-repeats // 2)))
+  return times | {name: rounds[0][name] + rounds[1][name] for name in quiet}
 
 
 def summary(
-    config: ml_collections.ConfigDict, rounds: Sequence[dict[str, float]], cost: dict[str, float]
-) -> dict[str, float]:
-  """Medians of the rounds, and the step's share of what the machine can do in the same round."""
-  middle = {name: statistics.median(r[name] for r in rounds) for name in rounds[0]}
-  times = [r["step"] for r in rounds]
-  work = 1e9 * cost["step_gflop"] / jax.device_count()
-  shares = {"share_of_product_rate": [work / r["step"] / r["product"] for r in rounds]}
-  if moved := 1e9 * cost.get("step_gb_of_xla", 0):
-    shares["share_of_memory_rate"] = [
-        moved / jax.device_count() / r["step"] / r["memory"] for r in rounds
-    ]
+    config: ml_collections.ConfigDict, times: Times, cost: dict[str, float | None]
+) -> dict[str, float | None]:
+  """Medians of the timings, and the step's share of what the machine can do."""
+  middle = {name: statistics.median(values) for name, values in times.items()}
+  def share(name: str, of_all: float | None) -> float | None:
+    return of_all and 1e9 * of_all / jax.device_count() / middle["step"] / middle[name]
   return {
-      "step_ms": middle["step"] * 1e3, "step_ms_min": min(times) * 1e3,
-      "step_ms_max": max(times) * 1e3, "images_per_second": config.batch_size / middle["step"],
+      "step_ms": middle["step"] * 1e3, "step_ms_min": min(times["step"]) * 1e3,
+      "step_ms_max": max(times["step"]) * 1e3,
+      "images_per_second": config.batch_size / middle["step"],
       "step_alone_ms": middle["step_alone"] * 1e3, "data_alone_ms": middle["data_alone"] * 1e3,
       "product_gflop_per_second": middle["product"] / 1e9,
       "memory_gb_per_second": middle["memory"] / 1e9, **cost,
-      **{name: statistics.median(values) for name, values in shares.items()},
+      "share_of_product_rate": share("product", cost["step_gflop"]),
+      "share_of_memory_rate": share("memory", cost["step_gb_of_xla"]),
   }
+
+
+def _check(config: ml_collections.ConfigDict) -> None:
+  if config.job != "train":
+    raise ValueError(f"config.job is {config.job!r}: give the config of a training, such as "
+                     "configs/mnist.py.")
+  configs.validate(config)
 
 
 def main(argv: Sequence[str]) -> None:
   """Prints a sentence and one JSON object."""
-  del argv
-  config = CONFIG.value
-  configs.validate(config)
-  found = measure(config, STEPS.value, REPEATS.value, DATA.value)
+  if argv[1:]:
+    raise app.UsageError(f"Unexpected argument {argv[1]!r}: flags begin with --.")
+  arguments.refuse_derived(config_flags.get_override_values(flags.FLAGS["config"]))
+  found = measure(CONFIG.value, STEPS.value, REPEATS.value, DATA.value)
   device = jax.devices()[0].device_kind
   print(
       f"{found['images_per_second']:.4g} images/s on {jax.device_count()} x {device}: a step of "
       f"{found['step_gflop']:.3g} GFLOP in {found['step_ms']:.4g} ms, "
-      f"{100 * found['share_of_product_rate']:.0f} % of the products' rate."
+      f"{100 * found['share_of_product_rate']:.0f} % of the products' rate in {found['precision']}."
   )
-  print(json.dumps({name: round(value, 3) for name, value in found.items()}))
+  print(json.dumps({
+      name: round(value, 3) if isinstance(value, float) else value for name, value in found.items()
+  }))
 
 
 if __name__ == "__main__":
