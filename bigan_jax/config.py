@@ -67,8 +67,9 @@ def scale_batch(config: ml_collections.ConfigDict, batch_size: int) -> None:
   """Takes k times the batch at sqrt(k) times the rate, over as many epochs.
 
   The gradient's noise gets sqrt(k) times smaller. Where it outweighs the gradient, Adam divides by
-  it, so that sqrt(k) times the rate goes as far in an epoch as before (Malladi et al., 2022); the
-  second moments then forget k times as fast.
+  it, so that sqrt(k) times the rate goes as far in an epoch as before, if both moments forget k
+  times as fast (Malladi et al., 2022). From twice the batch on, nothing is left of a b1 of 1/2;
+  with it, D runs away from G (README, "Large batches").
 
   Raises:
     ValueError: no such batch.
@@ -78,6 +79,7 @@ def scale_batch(config: ml_collections.ConfigDict, batch_size: int) -> None:
   factor = batch_size / config.batch_size
   config.batch_size = batch_size
   config.optim.rate *= math.sqrt(factor)
+  config.optim.b1 = max(0.0, 1 - factor * (1 - config.optim.b1))
   config.optim.b2 = 1 - factor * (1 - config.optim.b2)
 
 

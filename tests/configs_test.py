@@ -141,6 +141,7 @@ def test_a_larger_batch_has_the_rate_that_goes_with_it(file: str) -> None:
   assert changed == {
       "batch_size": 1024,
       "optim.rate": pytest.approx(8**0.5 * 2e-4, rel=1e-12),
+      "optim.b1": 0.0,
       "optim.b2": pytest.approx(0.992, rel=1e-12),
   }
 
