@@ -20,6 +20,7 @@ def base(job: str) -> ml_collections.ConfigDict:
   config.batch_size = 128
   config.data_dir = ""  # of prepared data sets; "": $TFDS_DATA_DIR or ~/tensorflow_datasets
   config.data = data_section()  # name "": the set that the encoder was trained on
+  config.data.splits = ""  # as the encoder's run had them; or "validation", "test"
   return config
 
 
@@ -37,7 +38,7 @@ def voc(job: str, source: str) -> ml_collections.ConfigDict:
   config = base(job)
   config.source = source  # of conv1 to conv5, and what the table calls the run
   config.init = "k-means" if source == "kmeans" else "gaussian"  # of layers not transferred
-  config.equalise = True  # scale layers so that all that are trained learn equally fast
+  config.equalise = True  # scale all layers to learn equally fast (reference section 9)
   config.init_images = 160  # that initialisation looks at (reference section 9)
   config.precision = "float32"  # of the network in training; or "tf32", "bfloat16"
   config.stop_epoch = 0  # end here, on the schedule of `epochs`; 0: at the end
@@ -81,7 +82,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
   """Raises ValueError, in one sentence, for the first field that is out of range."""
   if not config.encoder and config.get("source", "pretrained") == "pretrained":
     raise ValueError("config.encoder is empty: name a run folder, --config.encoder=RUN.")
-  check_least(config, {"seed": 0, "batch_size": 2})
+  # Only what recomputes statistics of batch norm needs two images.
+  check_least(config, {"seed": 0, "batch_size": 1 if "optim" in config else 2})
   if "optim" in config:
     _validate_training(config)
   if "layers" in config:

@@ -107,6 +107,7 @@ def test_an_autoencoder_cannot_alternate(tiny: Tiny) -> None:
 
 def test_the_batch_must_fit_devices_and_set() -> None:
   configs.validate_batch(128, 128, 4)
+  configs.validate_batch(4, 4, 4, least=1)  # Of networks without batch norm.
   for arguments, sentence in (
       ((130, 500, 4), "config.batch_size is 130, .* 4 devices: take a multiple of 4"),
       ((128, 127, 1), "config.batch_size is 128, .* only 127 images"),

@@ -13,7 +13,7 @@ from bigan_jax.transfer.detector import Detector
 from bigan_jax.transfer.region_batches import Canvas
 from bigan_jax.transfer.voc_pictures import Pictures
 
-CANVAS = Canvas(40, 80)  # Twice the pictures below.
+CANVAS = Canvas(40, 80, 128)  # Twice the pictures below.
 
 
 class Oracle(nn.Module):

@@ -209,3 +209,21 @@ def test_pictures_may_be_too_small_without_padding() -> None:
   with pytest.raises(ValueError, match="config.crop is 8, of which nothing is left after conv1"):
     fcn.grids(8, 6, padded=False)
   assert fcn.grids(1, 6, padded=True)["score"].count == 2
+
+
+def test_an_alexnet_becomes_convolutions() -> None:
+  """fc6 and fc7 say of the one place in the middle what they say of a whole picture."""
+  alexnet, net = head.AlexNet(9, WIDTHS, (5, 6), padded=False), network(8, padded=False, kernel=3)
+  random = np.random.RandomState(0)
+  x = np.float32(random.normal(size=(2, 131, 131, 3)))
+  shapes = jax.eval_shape(alexnet.init, jax.random.PRNGKey(0), x)["params"]
+  params = jax.tree.map(lambda a: np.float32(random.normal(0, 0.3, a.shape)), shapes)
+  layers = {name: layer for name, layer in params.items() if name != "fc8"}
+  found = fcn.start(net, layers, 200)
+  activations = apply(net, found, x)[1]
+  expected = jax.jit(lambda: alexnet.apply({"params": params}, x)[1])()
+  assert activations["fc7"].shape == (2, 3, 3, 6)
+  np.testing.assert_allclose(activations["fc7"][:, 1, 1], expected["fc7"], rtol=1e-4, atol=1e-4)
+  scores = {name for name in found if name.startswith("score")}
+  assert scores == {"score", "score_pool1", "score_pool2"} == found.keys() - layers.keys()
+  assert not any(np.any(leaf) for name in scores for leaf in found[name].values())

@@ -12,7 +12,7 @@ import pytest
 
 from bigan_jax import checkpoints, jobs, judging, trainer
 from bigan_jax.data.splits import Split
-from bigan_jax.transfer import fine_tuning, frozen_layers, source
+from bigan_jax.transfer import frozen_layers, source
 from bigan_jax.workdir import open_run
 from configs import frozen_layers as config_file
 from configs import image_folder
@@ -169,7 +169,7 @@ def test_untrained_layers(digits: str, tmp_path: pathlib.Path, variant: str) -> 
   assert trained["kernel"].shape == encoder["kernel"].shape
   assert np.any(trained["bias"])  # Data-dependent; the encoder's fc1 has none.
   config = frozen_layers.resolve(small(variant, digits, 1, epochs=1), source.read(digits))
-  start = fine_tuning.initial_params(config, frozen_layers.task(config, None), None)
+  start = frozen_layers.task(config, None).start(None)
   jax.tree.map(np.testing.assert_array_equal, start["fc1"], trained)
 
 
@@ -245,6 +245,8 @@ def test_without_an_encoder_a_data_set_is_needed(tmp_path: pathlib.Path) -> None
   config = small("random", "", 1)
   with pytest.raises(ValueError, match="config.data.name is empty"):
     frozen_layers.run(config, str(tmp_path))
+  config.data.name, config.model.family = "digits", "mlp"
+  assert frozen_layers.resolve(config, None).data.splits == "validation"
 
 
 @pytest.mark.parametrize("fields, message", [

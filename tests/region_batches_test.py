@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bigan_jax.transfer import canvas, region_batches, regions
+from bigan_jax.transfer import region_batches, regions
 from bigan_jax.transfer.region_batches import Canvas, Material
 from bigan_jax.transfer.voc_pictures import Pictures
 from configs import voc_detection as config_file
 
-CANVAS = Canvas(60, 120)
+CANVAS = Canvas(60, 120, 9)
 
 
 def picture(boxes: list, width: int = 40, height: int = 20) -> types.SimpleNamespace:
@@ -35,20 +35,20 @@ PROPOSALS = np.array([[3, 3, 14, 12], [20, 4, 36, 18], [10, 0, 30, 12], [0, 2, 1
 
 def gather(pictures: list, **fields: object) -> Material:
   config = config_file.get_config("size=small")
-  config.shorter, config.longest, config.regions.count = *CANVAS, 8
+  config.shorter, config.longest, config.regions.count = *CANVAS[:2], 8
   config.update_from_flattened_dict(fields)
   return region_batches.gather(config, Pictures(pictures, 1e6), [PROPOSALS] * len(pictures))
 
 
 def test_pictures_are_scaled_to_the_shorter_side_or_to_the_longer() -> None:
-  assert Canvas(600, 1000).scale(500, 375) == Canvas(600, 1000).scale(375, 500) == 1.6
-  assert Canvas(600, 1000).scale(500, 200) == 2.0
+  assert Canvas(600, 1000, 0).scale(500, 375) == Canvas(600, 1000, 0).scale(375, 500) == 1.6
+  assert Canvas(600, 1000, 0).scale(500, 200) == 2.0
   assert CANVAS.scale(40, 20) == 3.0
   placed = CANVAS.put(np.full((20, 30, 3), 7, np.uint8))
   assert placed.shape == (120, 120, 3) and placed.dtype == np.uint8
   assert np.all(placed[:60, :90] == 7)
-  assert np.all(placed[60:] == canvas.GREY) and np.all(placed[:, 90:] == canvas.GREY)
-  assert np.all(Canvas(60, 120).put(np.full((7, 300, 3), 7, np.uint8))[:3, :120] == 7)
+  assert np.all(placed[60:] == 9) and np.all(placed[:, 90:] == 9)
+  assert np.all(CANVAS.put(np.full((7, 300, 3), 7, np.uint8))[:3, :120] == 7)
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -106,6 +106,23 @@ def test_a_step_is_a_function_of_keys() -> None:
   assert np.any(make(6)[0][0] != pixels)
   sides = [boxes[found.labels == 1][:, 0] for (_, boxes), found in map(make, range(4))]
   assert len({bool(x > 60) for some in sides for x in some}) == 2  # Mirrored or not.
+
+
+def test_pictures_and_regions_are_drawn_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+  """Whether the first picture is mirrored says nothing about its regions."""
+  material, states, new = gather([picture(BOXES)]), [], np.random.default_rng
+  def recorded(seed: object) -> np.random.Generator:
+    states.append(tuple(np.random.SeedSequence(seed).generate_state(4)))
+    return new(seed)
+  monkeypatch.setattr(np.random, "default_rng", recorded)
+  for step in range(3):
+    region_batches.batch(material, 2, ((1, 2), (3, 4)), step)
+  assert len(states) == 9 == len(set(states))
+
+
+def test_around_pictures_lies_what_is_nearest_to_0() -> None:
+  fill = lambda *ends: gather([picture(BOXES)], **{"model.value_range": ends}).canvas.fill
+  assert (fill(-1.0, 1.0), fill(0.0, 1.0)) == (128, 0)
 
 
 def test_the_network_sees_boxes_as_they_are() -> None:

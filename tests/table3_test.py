@@ -57,8 +57,11 @@ def test_rows_and_columns(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture)
   assert found["Joint LR"] == [*[""] * 7, "37.1", "47.9", "56.5", "", ""]  # The paper's alone.
   assert "Autoencoder (l1)" not in found  # Neither ours nor the paper's.
   markdown = (tmp_path / "table3.md").read_text()
-  assert capsys.readouterr().out == markdown and len(markdown.splitlines()) == len(found) + 2
-  assert {line.count("|") for line in markdown.splitlines()} == {len(header) + 1}
+  assert capsys.readouterr().out == markdown
+  *lines, blank, note = markdown.splitlines()
+  assert len(lines) == len(found) + 2 and not blank
+  assert {line.count("|") for line in lines} == {len(header) + 1}
+  assert "interpolated linearly" in note and note.count(". ") == 0  # In one sentence.
 
 
 def test_networks_of_segmentation_are_not_mixed(tmp_path: pathlib.Path) -> None:
@@ -70,6 +73,26 @@ def test_networks_of_segmentation_are_not_mixed(tmp_path: pathlib.Path) -> None:
   header, found = read(tmp_path / "table3.csv")
   assert header[4:7] == ["detection", "segmentation fcn32s", "segmentation fcn8s"]
   assert found["BiGAN"][3:6] == ["", "30.00", "32.00"]
+
+
+@pytest.mark.parametrize("field, one, other", [
+    ("epoch", 60, 255), ("side", 96, 227), ("canvas", [240, 320], [600, 1000]),
+    ("test_split", "val", "test"), ("year", 2007, 2012), ("crops", 1, 10),
+    ("train_images", 240, 5011), ("init", "gaussian", "plain"),
+])
+def test_only_repeats_are_averaged(
+    tmp_path: pathlib.Path, field: str, one: object, other: object
+) -> None:
+  """Runs in different cells may differ, and so may seeds."""
+  run = lambda task, seed, value: results(
+      "pretrained", "bigan", task, 30.0, seed=seed, **{field: value}
+  )
+  write(tmp_path, [run("fc8", 0, one), run("fc8", 1, one), run("all", 0, other)])
+  table3.main(tmp_path)
+  (tmp_path / "3").mkdir()
+  (tmp_path / "3" / "results.json").write_text(json.dumps(run("fc8", 2, other)))
+  with pytest.raises(SystemExit, match=f"bigan, fc8, are no repeats of each other, as {field} is"):
+    table3.main(tmp_path)
 
 
 def test_folders_of_table_2_may_hold_them_too(tmp_path: pathlib.Path) -> None:

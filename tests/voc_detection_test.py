@@ -216,12 +216,23 @@ def test_few_pictures_are_judged_on_the_way(
   assert seen == [(2, 2), (5, 5)]
 
 
+def test_two_pictures_may_go_to_two_devices(
+    devkit: pathlib.Path, encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  """There is no batch norm."""
+  monkeypatch.setattr(voc_detection.jax, "device_count", lambda: 2)
+  config = voc_detection.resolve(small(devkit, encoder), source.read(encoder))
+  assert voc_detection.task(config, None).size == 5
+  assert config_file.get_config().batch_size == 2
+
+
 # Bad input
 
 
 @pytest.mark.parametrize("fields, message", [
     ({"longest": 80}, "config.longest is 80, but the canvas needs at least 96 pixels"),
     ({"shorter": 97}, "config.shorter is 97, beyond config.longest = 96"),
+    ({"data.edge": 64}, "config.data.edge is 64, but pictures are scaled to config.shorter"),
     ({"regions.count": 0}, "config.regions.count is 0, but must be at least 1"),
     ({"regions.foreground": 1.5}, "config.regions.foreground is 1.5, but must be at most 1"),
     ({"train_split": "val", "test_split": "val"}, "of 'val' hold no objects but difficult ones"),

@@ -111,6 +111,23 @@ def test_which_pictures_and_what_randomness() -> None:
   assert len(set(numbers)) == 9
 
 
+def test_first_crops_are_of_different_pictures(config: ml_collections.ConfigDict) -> None:
+  """Each of one colour here; as many as config.init_images, if there are."""
+  class Plain(voc_pictures.Pictures):
+    def image(self, i: int) -> np.ndarray:
+      return np.full((9, 12, 3), 10 * i, np.uint8)
+  train = Plain([], 0)
+  train.pictures = [None] * 8
+  found = [
+      voc_pictures.first_crops(copy(config, init_images=n, seed=s), train, 5)
+      for n, s in ((4, 0), (4, 1), (99, 0))
+  ]
+  assert [len(crops) for crops in found] == [4, 4, 8] and found[0].shape[1:] == (5, 5, 3)
+  colours = [crops[:, 0, 0, 0].tolist() for crops in found]
+  assert sorted(colours[2]) == list(range(0, 80, 10)) and len(set(colours[0])) == 4
+  assert colours[0] != colours[1]
+
+
 @pytest.mark.parametrize("top, left, length, side", [
     (0.0, 0.0, 9.0, 9), (1.3, 2.7, 7.5, 5), (2.2, 0.4, 4.0, 11), (-3.0, 5.0, 12.0, 6),
 ])
@@ -139,6 +156,51 @@ def test_a_whole_window_is_the_picture_itself() -> None:
   )
 
 
+# Crops
+
+
+def ramp(height: int, width: int) -> np.ndarray:
+  """A picture whose red is the row and whose green is the column."""
+  image = np.zeros((height, width, 3), np.uint8)
+  image[..., 0], image[..., 1] = np.arange(height)[:, None], np.arange(width)[None]
+  return image
+
+
+@pytest.mark.parametrize("height, width, least, most", [
+    (250, 200, 0.5, 2.0), (100, 250, 0.5, 100 / 64), (20, 60, 20 / 64, 20 / 64)
+])
+def test_windows_are_those_of_the_reference(
+    height: int, width: int, least: float, most: float
+) -> None:
+  """Squares, of sides and at places that are uniform; half of them mirrored."""
+  random, image = np.random.default_rng(0), ramp(height, width)
+  crops = np.stack([
+      voc_pictures.random_crop(image, random, 64, True) for _ in range(400)
+  ]).astype(float)
+  down = (crops[:, 54, 5, 0] - crops[:, 9, 5, 0]) / 45  # The slope is the scale.
+  along = (crops[:, 5, 54, 1] - crops[:, 5, 9, 1]) / 45
+  np.testing.assert_allclose(down, np.abs(along), atol=0.05)  # As high as wide.
+  assert least - 0.03 < down.min() and down.max() < most + 0.03
+  assert abs(down.mean() - (least + most) / 2) < 0.06
+  if least < most:
+    assert down.min() < least + 0.06 and down.max() > most - 0.06
+  assert 0.4 < np.mean(along < 0) < 0.6
+  tops = crops[:, 31:33, 5, 0].mean(axis=1) - 32 * down + 0.5
+  assert tops.min() > -2 and (tops + 64 * down).max() < height + 2
+  places = (tops / np.maximum(height - 64 * down, 1))[down < 0.9 * most]
+  if least < most:
+    assert abs(places.mean() - 0.5) < 0.08 and np.ptp(places) > 0.9
+
+
+def test_no_mirror_unless_told() -> None:
+  image = ramp(100, 100)
+  for seed in range(20):
+    crops = [voc_pictures.random_crop(image, np.random.default_rng(seed), 32, flip)
+             for flip in (True, False)]
+    assert crops[1][0, 0, 1] < crops[1][0, -1, 1]
+    assert any(np.array_equal(crops[0], crop) for crop in (crops[1], crops[1][:, ::-1]))
+
+
 # The encoder's part
 
 
@@ -159,7 +221,8 @@ def test_what_an_encoder_decides(config: ml_collections.ConfigDict) -> None:
   given = copy(config, source="pretrained", encoder="RUN", data_dir="")
   found = voc_pictures.resolve(given, encoder())
   assert (found.learner, found.encoder_step, found.data_dir) == ("bigan", "7", "there")
-  assert found.data.to_dict() == given.data.to_dict()  # VOC, not the encoder's own pictures.
+  data = {**found.data.to_dict(), "splits": given.data.splits}  # Of no use: VOC has its own lists.
+  assert data == given.data.to_dict()  # VOC, not the encoder's own pictures.
   assert found.model.widths == (4, 8, 8, 8, 6) and found.model.value_range == (0.0, 1.0)
   assert found.model.image_shape == (64, 64, 3)
   assert voc_pictures.transferred(found) == ("conv1", "conv2", "conv3", "conv4", "conv5")

@@ -182,7 +182,15 @@ def test_a_picture_lies_top_left_with_void_around() -> None:
   mirrored = canvas.place(mask, 50, VOID, mirror=True)
   np.testing.assert_array_equal(mirrored[:32, :44], mask[:, ::-1])
   image = np.random.RandomState(0).randint(0, 256, (32, 44, 3)).astype(np.uint8)
-  np.testing.assert_array_equal(canvas.place(image, 44, canvas.GREY)[:32], image)
+  np.testing.assert_array_equal(canvas.place(image, 44, 9)[:32], image)
+
+
+def test_around_pictures_lies_what_is_nearest_to_0() -> None:
+  """Of the 256 values that a pixel can have, in the range that the network sees."""
+  for ends in ((-1.0, 1.0), (0.0, 1.0), (-2.0, 1.0), (-1.0, 0.0), (0.25, 1.0), (-3.0, -1.0)):
+    seen = np.abs(np.linspace(*ends, 256))
+    assert seen[canvas.blank(ends)] == pytest.approx(seen.min(), abs=1e-9)
+  assert canvas.blank((-1.0, 1.0)) == 128
 
 
 def test_scaled_masks_hold_classes_alone() -> None:
@@ -199,7 +207,7 @@ def test_places_undo_the_scaling() -> None:
 def test_a_batch_mirrors_pictures_with_their_masks(devkit: pathlib.Path) -> None:
   pictures = voc_pictures.load(small(devkit), "trainval", "segmentation")
   keys, mirrored = ((1, 2), (3, 4)), 0
-  images, masks = canvas.batch(pictures, 44, True, 12, keys, 0)
+  images, masks = canvas.batch(pictures, 44, 9, True, 12, keys, 0)
   chosen = voc_pictures.indices(keys, 0, 12, 12)
   assert sorted(chosen) == list(range(12))
   for i, image, mask in zip(chosen, images, masks):
@@ -209,10 +217,10 @@ def test_a_batch_mirrors_pictures_with_their_masks(devkit: pathlib.Path) -> None
       place = np.argwhere(mask == label).mean(axis=0).astype(int)  # the middle of its half
       np.testing.assert_allclose(image[*place], COLOURS[label], atol=8)
   assert 0 < mirrored < 12
-  assert np.all(images[masks == VOID][-44:] == canvas.GREY)
-  again = canvas.batch(pictures, 44, True, 12, keys, 0)
+  assert np.all(images[masks == VOID][-44:] == 9)
+  again = canvas.batch(pictures, 44, 9, True, 12, keys, 0)
   np.testing.assert_array_equal(again[0], images)
-  assert np.any(canvas.batch(pictures, 44, True, 12, keys, 1)[0] != images)
+  assert np.any(canvas.batch(pictures, 44, 9, True, 12, keys, 1)[0] != images)
 
 
 # Loss and scores
@@ -271,7 +279,7 @@ def test_predictions_lie_on_the_pictures_own_pixels(
 ) -> None:
   """A network that sees colours is all right at full size; halved, it misses some of the edge."""
   pictures = voc_pictures.load(small(devkit), "test", "segmentation")
-  exam = exams.Examination(ByColour(), as_they_are, pictures, side)
+  exam = exams.Examination(ByColour(), as_they_are, pictures, side, 128)
   counts = exam.confusion({})
   known = sum(int(np.sum(p.mask() != VOID)) for p in pictures.pictures)
   assert counts.sum() == known  # Padding and void count for nothing.
@@ -287,13 +295,6 @@ def test_pictures_that_are_drawn_show_every_class() -> None:
   pictures = [fake(np.array(labels, int)) for labels in ([3], [3], [], [5, 3], [9], [9])]
   assert exams.varied(pictures, 3) == [0, 3, 4]
   assert exams.varied(pictures, 99) == [0, 1, 2, 3, 4, 5]
-
-
-def test_only_scores_start_at_zero() -> None:
-  layer = lambda: {"kernel": jnp.ones((1, 1, 2, 2)), "bias": jnp.ones(2)}
-  found = voc_segmentation.zero_scores({"fc7": layer(), "score": layer()})
-  assert np.all(found["fc7"]["kernel"] == 1)
-  assert not np.any(found["score"]["kernel"]) and not np.any(found["score"]["bias"])
 
 
 # Bad input
@@ -335,6 +336,9 @@ def test_the_variants() -> None:
       32, 500, (4096, 4096), 2012
   )
   assert (reduced.stride, reduced.data.year, reduced.test_split) == (8, 2007, "test")
+  assert full.model.padded and reduced.model.padded  # As the encoder.
+  score = fcn.grids(full.crop, full.model.kernel, full.model.padded)["score"]
+  assert score.first <= 0 and score.first + score.step * (score.count - 1) >= full.crop - 32
   for wrong in ("fcn4s", "size=tiny", "source=mine"):
     with pytest.raises(ValueError, match="choose|did you mean"):
       config_file.get_config(wrong)

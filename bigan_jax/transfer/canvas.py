@@ -3,10 +3,15 @@
 import numpy as np
 from PIL import Image
 
+from bigan_jax.data import preprocess
 from bigan_jax.transfer import voc_pictures
 from bigan_jax.transfer.scorers import VOID
 
-GREY = 128  # Around a picture: next to 0 in the range -1 .. 1, which convolutions are padded with.
+
+def blank(value_range: preprocess.Range) -> int:
+  """What lies around a picture: the pixel nearest to 0, which convolutions are padded with."""
+  low, high = value_range
+  return round(min(max(-255 * low / (high - low), 0), 255))
 
 
 def fit(side: int, height: int, width: int) -> tuple[int, int]:
@@ -43,12 +48,13 @@ def places(length: int, fitted: int, count: int) -> np.ndarray:
 
 
 def batch(
-    pictures: voc_pictures.Pictures, side: int, flip: bool, batch_size: int,
+    pictures: voc_pictures.Pictures, side: int, fill: int, flip: bool, batch_size: int,
     keys: voc_pictures.Keys, step: int,
 ) -> tuple[np.ndarray, np.ndarray]:
   """What the network sees of a step: images uint8 [B, side, side, 3] and masks [B, side, side].
 
   Args:
+    fill: around the pictures.
     flip: mirror every second picture.
     keys: of the order of pictures and of what is mirrored.
   """
@@ -56,6 +62,6 @@ def batch(
   images, masks = [], []
   for i, random in zip(chosen, voc_pictures.randoms(keys, step, batch_size)):
     mirror = flip and random.random() < 0.5
-    images.append(place(pictures.image(i), side, GREY, mirror))
+    images.append(place(pictures.image(i), side, fill, mirror))
     masks.append(place(pictures.pictures[i].mask(), side, VOID, mirror))
   return np.stack(images), np.stack(masks)

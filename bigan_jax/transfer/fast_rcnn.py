@@ -6,11 +6,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 import optax
 
 from bigan_jax.models import alexnet
 from bigan_jax.models.layers import leaky_relu
-from bigan_jax.transfer import head
+from bigan_jax.transfer import head, voc_pictures
 from bigan_jax.transfer.regions import BACKGROUND
 from bigan_jax.transfer.roi_pooling import roi_pool
 from bigan_jax.transfer.supervised_step import Measures
@@ -92,17 +93,16 @@ def split(output: jax.Array) -> tuple[jax.Array, jax.Array]:
   return output[..., :every], output[..., every:].reshape(*output.shape[:-1], every, 4)
 
 
-def last_form(
-    params: dict[str, dict[str, jax.Array]], seed: int
-) -> dict[str, dict[str, jax.Array]]:
+def last_layer(network: FastRCNN, seed: int) -> dict[str, jax.Array]:
   """fc8 as Fast R-CNN starts it: N(0, 0.01) for scores, N(0, 0.001) for deltas, no biases."""
-  rows, columns = params["fc8"]["kernel"].shape
-  deviations = jnp.where(jnp.arange(columns) < columns // 5, 0.01, 0.001)
-  kernel = deviations * jax.random.normal(jax.random.PRNGKey(seed), (rows, columns))
-  return {**params, "fc8": {"kernel": kernel, "bias": jnp.zeros(columns)}}
+  rows, scores = network.hidden[-1], network.classes + 1
+  deviations = np.repeat([0.01, 0.001], [scores, 4 * scores])
+  random = np.random.default_rng((seed, voc_pictures.LAST_LAYER))
+  kernel = random.normal(0, deviations, (rows, 5 * scores))
+  return {"kernel": jnp.asarray(kernel, jnp.float32), "bias": jnp.zeros(5 * scores)}
 
 
-def losses(output: jax.Array, targets: Targets) -> Measures:
+def losses(output: jax.Array, targets: Targets, axis_name: str | None = None) -> Measures:
   """Cross-entropy of the classes plus smooth l1 of the deltas of each object's own class.
 
   Both are summed and divided by the number of regions B R, as by Fast R-CNN's layers: a box loss
@@ -111,9 +111,10 @@ def losses(output: jax.Array, targets: Targets) -> Measures:
 
   Args:
     output: [B, R, 5 (K + 1)].
+    axis_name: of the devices over which the results will be averaged, None of one.
 
   Returns:
-    "loss", its two parts, and the share of regions whose class is right, in percent.
+    "loss", its two parts, and the share of drawn regions whose class is right, in percent.
   """
   scores, deltas = split(output)
   labels = targets.labels
@@ -123,7 +124,9 @@ def losses(output: jax.Array, targets: Targets) -> Measures:
   objects = targets.weights * (labels != BACKGROUND)
   class_loss, box_loss = jnp.mean(targets.weights * entropies), jnp.mean(objects * distances)
   right = targets.weights * (jnp.argmax(scores, axis=-1) == labels)
+  drawn = jnp.mean(targets.weights)  # The share of rows that do not only fill up.
+  drawn = drawn if axis_name is None else jax.lax.pmean(drawn, axis_name)
   return {
       "loss": class_loss + box_loss, "class_loss": class_loss, "box_loss": box_loss,
-      "accuracy": 100 * jnp.mean(right),
+      "accuracy": 100 * jnp.mean(right) / jnp.where(drawn > 0, drawn, 1),
   }

@@ -97,6 +97,26 @@ def interpolate(scores: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.A
   )
 
 
+def start(network: "Fcn", layers: dict[str, dict[str, jax.Array]], side: int
+          ) -> dict[str, dict[str, jax.Array]]:
+  """All layers before training: conv1 to fc7 of an AlexNet as convolutions, and scores of 0.
+
+  Zeros learn all the same, as what they are multiplied with is not.
+
+  Args:
+    layers: of an AlexNet whose fc6 sees `network.kernel` x `network.kernel` places.
+    side: of the pictures.
+  """
+  x = jnp.zeros((1, side, side, 3))
+  shapes = jax.eval_shape(lambda: network.init(jax.random.PRNGKey(0), x))["params"]
+  def make(name: str, leaf: str, shape: tuple[int, ...]) -> jax.Array:
+    return layers[name][leaf].reshape(shape) if name in layers else jnp.zeros(shape)
+  return {
+      name: {leaf: make(name, leaf, a.shape) for leaf, a in layer.items()}
+      for name, layer in shapes.items()
+  }
+
+
 class Fcn(nn.Module):
   """x [B, H, W, 3] -> logits of every pixel, float32 [B, H, W, classes].
 

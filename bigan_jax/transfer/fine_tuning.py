@@ -34,29 +34,25 @@ class Task(NamedTuple):
 
   Attributes:
     network: (x, keys) -> (output, activations); its layers are submodules with "kernel", "bias".
-    transferred: layers that are the encoder's, in order.
     frozen: layers that nothing changes.
-    x: real images as the network sees them, for initialisation.
+    start: (encoder, if there is one) -> all layers before training.
     size: training pictures in an epoch.
     feed: (when) -> how they reach the devices.
     measure: as supervised_step.Setup's.
     measures: the names of what it returns, "loss" among them.
     judge: (all layers) -> numbers for metrics.jsonl, on the way.
     finish: (all layers) -> what the job adds to results.json; draws its pictures.
-    last: gives the layers that were initialised their last form.
   """
 
   network: nn.Module
-  transferred: tuple[str, ...]
   frozen: tuple[str, ...]
-  x: Any
+  start: Callable[[source.Source | None], Params]
   size: int
   feed: Callable[[Any], feeds.Feed]
   measure: Callable[[jax.Array, Any], Measures]
   measures: tuple[str, ...]
   judge: Judge
   finish: Judge
-  last: Callable[[Params], Params] = lambda params: params
 
 
 Resolve = Callable[[ml_collections.ConfigDict, source.Source | None], ml_collections.ConfigDict]
@@ -130,14 +126,14 @@ def take_encoder(config: ml_collections.ConfigDict, origin: source.Source) -> No
 def prepare_fit(
     config: ml_collections.ConfigDict, folder: RunFolder, origin: source.Source | None, task: Task
 ) -> loop.Fit:
-  """Initialises the network and puts the images on the devices."""
+  """Makes the network's first layers and puts the images on the devices."""
   when = clock(config, task.size)
   tx, rate = sgd.optimiser(config.optim), sgd.schedule(config.optim, when.steps_per_epoch)
   setup = supervised_step.Setup(
       task.network, tx, rate, task.measure, AXIS, config.precision
   )
   start = supervised_step.initial_state(
-      tx, initial_params(config, task, origin), task.frozen, task.measures
+      tx, task.start(origin), task.frozen, task.measures
   )
   feed = task.feed(when)
   step = functools.partial(supervised_step.step, setup)
@@ -147,24 +143,14 @@ def prepare_fit(
   return loop.Fit(config, folder, when, setup, program, feed.close, judge, start)
 
 
-def initial_params(
-    config: ml_collections.ConfigDict, task: Task, origin: source.Source | None
+def transplant(
+    network: nn.Module, x: Any, names: tuple[str, ...], origin: source.Source | None
 ) -> Params:
-  """The layers of the encoder, and the others initialised for the images."""
-  network, x, transferred = task.network, task.x, task.transferred
+  """The layers `names` of an encoder in a network that sees x; the others are zeros."""
   one = jax.tree.map(lambda a: a[:1], x)
   shapes = jax.eval_shape(lambda: network.init(jax.random.PRNGKey(0), one))["params"]
   params = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
-  if transferred:
-    params = {**params, **{n: jax.tree.map(jnp.asarray, origin.layers[n]) for n in transferred}}
-    if config.equalise:
-      params = initialise.near_unit_scale(network, params, x, transferred[-1])
-  new = tuple(name for name in network.layers if name not in transferred)
-  params = initialise.initialise(network, params, x, new, config.init, config.seed)
-  if config.equalise and config.init != "plain":
-    trained = tuple(name for name in network.layers if name not in task.frozen)
-    params = initialise.equalise(network, params, x, trained, config.seed)
-  return task.last(params)
+  return {**params, **{n: jax.tree.map(jnp.asarray, origin.layers[n]) for n in names}}
 
 
 def finished(folder: RunFolder, epoch: int) -> dict | None:

@@ -1,5 +1,6 @@
 """The protocol of the paper's Table 2: conv1 to convN frozen, the rest trained with labels."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -9,8 +10,8 @@ from bigan_jax import config as configs
 from bigan_jax import feeds
 from bigan_jax.data import batches
 from bigan_jax.data.splits import Split, Stored
-from bigan_jax.transfer import crops, fine_tuning, head, source, supervised_step
-from bigan_jax.transfer.fine_tuning import Task
+from bigan_jax.transfer import crops, fine_tuning, head, initialise, source, supervised_step
+from bigan_jax.transfer.fine_tuning import Params, Task
 from bigan_jax.workdir import RunFolder
 
 MEASURES = ("loss", "accuracy")
@@ -36,6 +37,7 @@ def resolve(
     fine_tuning.take_encoder(config, origin)
   elif not config.data.name:
     raise ValueError("config.data.name is empty: name a data set, or an encoder to take it from.")
+  config.data.splits = config.data.splits or configs.data_section().splits
   if side:
     if model.family == "mlp" and side != model.encoder_shape[0]:
       raise ValueError(
@@ -77,19 +79,19 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
   del folder
   train_set, judged_set = batches.load(config, may_stream=True)
   validate_labels(config.data.name, train_set)
-  configs.validate_batch(config.batch_size, train_set.size, jax.device_count())
+  configs.validate_batch(config.batch_size, train_set.size, jax.device_count(), least=1)
   network = head.build(config.model, train_set.num_classes)
   exam = crops.examination(config, network, judged_set)
   layers = source.hidden_layers(config.model)
   frozen = layers[:config.frozen]
-  def finish(params: fine_tuning.Params) -> dict:
+  def finish(params: Params) -> dict:
     return {
         "layers": list(layers), "test_images": judged_set.size, "classes": train_set.num_classes,
         **exam.test(params, whole=True),
     }
   return Task(
-      network=network, transferred=frozen if config.source == "pretrained" else (), frozen=frozen,
-      x=some_images(config, train_set), size=train_set.size,
+      network=network, frozen=frozen, size=train_set.size,
+      start=lambda origin: start(config, origin, network, some_images(config, train_set), frozen),
       feed=lambda when: feeds.place(
           train_set, config.batch_size, batches.assembler(config), config.data.workers,
           when.dispatch,
@@ -97,6 +99,27 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
       measure=supervised_step.classification, measures=MEASURES,
       judge=lambda params: exam.test(params, whole=False), finish=finish,
   )
+
+
+def start(
+    config: ml_collections.ConfigDict, origin: source.Source | None, network: nn.Module,
+    x: jax.Array, frozen: tuple[str, ...],
+) -> Params:
+  """The frozen layers of the encoder, but for a power of two, and the others initialised.
+
+  The layers that are trained are equalised among themselves: that the authors' protocol did more is
+  not known (reference section 9).
+  """
+  transferred = frozen if config.source == "pretrained" else ()
+  params = fine_tuning.transplant(network, x, transferred, origin)
+  if transferred and config.equalise:
+    params = initialise.near_unit_scale(network, params, x, transferred[-1])
+  new = tuple(name for name in network.layers if name not in transferred)
+  params = initialise.initialise(network, params, x, new, config.init, config.seed)
+  if config.equalise and config.init != "plain":
+    trained = tuple(name for name in network.layers if name not in frozen)
+    params = initialise.equalise(network, params, x, trained, config.seed)
+  return params
 
 
 def validate_labels(name: str, images: Split | Stored) -> None:

@@ -13,7 +13,7 @@ from bigan_jax.objectives import Batch
 from bigan_jax.transfer import canvas, regions
 from bigan_jax.transfer.fast_rcnn import Targets
 from bigan_jax.transfer.regions import BACKGROUND
-from bigan_jax.transfer.voc_pictures import Keys, Pictures, indices, randoms
+from bigan_jax.transfer.voc_pictures import REGIONS, Keys, Pictures, indices, randoms
 
 OBJECT = 0.5  # overlap from which on a region counts as an object
 SIGNS = np.array([-1, 1, 1, 1], np.float32)  # of deltas in a mirrored picture
@@ -24,16 +24,18 @@ Scenes = tuple[np.ndarray, np.ndarray]  # uint8 [B, S, S, 3]; boxes float32 [B, 
 class Canvas(NamedTuple):
   """Where all pictures have room, so that one program is compiled: a square of `longest` pixels.
 
-  What a picture leaves free is grey, next to 0 for the network. Fast R-CNN fills pictures up in the
-  same way, to the size of the largest in their batch.
+  What a picture leaves free is next to 0 for the network. Fast R-CNN fills pictures up in the same
+  way, to the size of the largest in their batch.
 
   Attributes:
     shorter: pixels to which a picture's shorter side is scaled, up or down.
     longest: of its longer side, where that would be longer.
+    fill: pixels around it.
   """
 
   shorter: int
   longest: int
+  fill: int
 
   def scale(self, width: int, height: int) -> float:
     """Pixels of the canvas for one of the picture."""
@@ -43,7 +45,7 @@ class Canvas(NamedTuple):
     """A picture uint8 [H, W, 3], scaled, in the upper left corner: uint8 [S, S, 3]."""
     scale = self.scale(image.shape[1], image.shape[0])
     size = tuple(min(max(round(n * scale), 1), self.longest) for n in image.shape[:2])
-    pixels = np.full((self.longest, self.longest, 3), canvas.GREY, np.uint8)
+    pixels = np.full((self.longest, self.longest, 3), self.fill, np.uint8)
     pixels[:size[0], :size[1]] = canvas.resize(image, size)
     return pixels
 
@@ -103,9 +105,10 @@ def gather(
     logging.warning("%d of the %d pictures of %s have no objects and are left out.", skipped,
                     len(pictures), config.train_split)
   means, stds = statistics(pictures, chosen, proposals, config.data.flip)
+  frame = Canvas(config.shorter, config.longest, canvas.blank(config.model.value_range))
   return Material(
-      pictures, chosen, proposals, means, stds, Canvas(config.shorter, config.longest),
-      config.regions.count, config.regions.foreground, config.data.flip,
+      pictures, chosen, proposals, means, stds, frame, config.regions.count,
+      config.regions.foreground, config.data.flip,
   )
 
 
@@ -132,7 +135,7 @@ def batch(
   """The scenes of a step and what the network should say of them, for feeds.streamed."""
   which = material.chosen[indices(keys, step, batch_size, len(material.chosen))]
   mirrored = [material.flip and r.random() < 0.5 for r in randoms(keys, step, batch_size)]
-  return scenes(material, which, mirrored, (*keys[1], step))
+  return scenes(material, which, mirrored, (*keys[1], step, REGIONS))
 
 
 def scenes(

@@ -32,12 +32,14 @@ class Examination(NamedTuple):
     view: uint8 images -> Batch.
     pictures: to test on.
     side: of the canvas that the network sees.
+    fill: around the pictures there.
   """
 
   network: fcn.Fcn
   view: batches.Views
   pictures: voc_pictures.Pictures
   side: int
+  fill: int
 
   def confusion(self, params: Params) -> np.ndarray:
     """Counts of pixels int64 [21, 21], truth by prediction, without those that are void."""
@@ -79,10 +81,10 @@ class Examination(NamedTuple):
 
   def _predict(self, params: Params, chosen: Sequence[int]) -> jax.Array:
     """Classes uint8 [BLOCK, P, Q], of which those beyond the pictures mean nothing."""
-    images = np.full((BLOCK, self.side, self.side, 3), canvas.GREY, np.uint8)
+    images = np.full((BLOCK, self.side, self.side, 3), self.fill, np.uint8)
     axes = [np.zeros((BLOCK, count), np.float32) for count in self._frame]
     for n, i in enumerate(chosen):
-      images[n] = canvas.place(self.pictures.image(i), self.side, canvas.GREY)
+      images[n] = canvas.place(self.pictures.image(i), self.side, self.fill)
       size = _size(self.pictures.pictures[i])
       for axis, length, fitted in zip(axes, size, canvas.fit(self.side, *size)):
         axis[n] = canvas.places(length, fitted, axis.shape[1])

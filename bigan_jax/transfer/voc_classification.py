@@ -17,14 +17,13 @@ from bigan_jax import disk, feeds, results
 from bigan_jax.clock import clock
 from bigan_jax.data import batches, voc
 from bigan_jax.evaluation import pictures
-from bigan_jax.transfer import fine_tuning, head, scorers, source, voc_pictures
+from bigan_jax.transfer import fine_tuning, head, scorers, source, voc_pictures, voc_start
 from bigan_jax.transfer.fine_tuning import Params, Task
 from bigan_jax.transfer.supervised_step import Measures
 from bigan_jax.transfer.voc_pictures import NAMES, Keys, Pictures
 from bigan_jax.workdir import RunFolder
 
 FROZEN = {"fc8": 7, "fc6_8": 5, "all": 0}  # layers, by what is trained
-SMALLEST, LARGEST = 0.5, 2.0  # scale of the windows that crops are made of (reference section 9)
 LAST_STD, LAST_BIAS = 0.01, 0.1  # of the new fc8 (reference section 9)
 BLOCK = 32  # pictures judged at a time, of as many crops each as config.eval.crops
 SUREST, SIDE = 10, 96  # pictures of each class that are drawn, and their size
@@ -65,7 +64,7 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
   )
   labels, truth = voc.class_labels(train.pictures), voc.class_labels(test.pictures)
   check_labels(config, labels, truth)
-  configs.validate_batch(config.batch_size, len(train), jax.device_count())
+  configs.validate_batch(config.batch_size, len(train), jax.device_count(), least=1)
   network, look = head.build(config.model, voc.NUM_CLASSES), batches.views(config)
   side, flip = config.model.image_shape[0], config.data.flip
   exam = Examination(network, look, test, truth, side, flip, config.seed)
@@ -74,9 +73,11 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
     scores = exam.scores(params, config.eval.crops)
     step = clock(config, len(train)).last_step
     return {**report(config, folder, exam, scores, step), "layers": list(network.layers)}
+  def start(origin: source.Source | None) -> Params:
+    layers = voc_start.layers(config, origin, train, network, side)
+    return {**layers, "fc8": last_layer(network, config.seed)}
   return Task(
-      network=network, transferred=voc_pictures.transferred(config),
-      frozen=network.layers[:FROZEN[config.trained]], x=look(first_crops(config, train)).x,
+      network=network, frozen=network.layers[:FROZEN[config.trained]], start=start,
       size=len(train),
       feed=lambda when: feeds.streamed(
           make, config.batch_size, lambda images, draws: look(images), config.data.workers,
@@ -84,7 +85,7 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
       ),
       measure=masked_cross_entropy, measures=("loss",),
       judge=lambda params: {"mAP_one_crop": mean_percent(exam.judge(params, 1), "step")},
-      finish=finish, last=functools.partial(new_last_layer, seed=config.seed),
+      finish=finish,
   )
 
 
@@ -110,23 +111,6 @@ def check_labels(
     )
 
 
-def random_crop(
-    image: np.ndarray, random: np.random.Generator, side: int, flip: bool
-) -> np.ndarray:
-  """A window anywhere in a picture, half to twice the size of the crop: uint8 [side, side, 3].
-
-  Squares of `side` * s, s uniform in [min(1/2, most), most] with most = min(2, shorter side /
-  `side`), resampled bilinearly, without antialiasing (reference section 9).
-  """
-  height, width = image.shape[:2]
-  most = min(LARGEST, min(height, width) / side)
-  length = side * random.uniform(min(SMALLEST, most), most)
-  top, left = (random.random() * max(0, room - length) for room in (height, width))
-  rows, columns = (voc_pictures.positions(first, length, side) for first in (top, left))
-  mirrored = random.random() < 0.5 and flip
-  return voc_pictures.resample(image, rows, columns[::-1] if mirrored else columns)
-
-
 def batch(
     train: Pictures, labels: np.ndarray, side: int, flip: bool, batch_size: int, keys: Keys,
     step: int,
@@ -134,17 +118,10 @@ def batch(
   """Crops uint8 [B, side, side, 3] and labels uint8 [B, 20] of a step of training."""
   chosen = voc_pictures.indices(keys, step, batch_size, len(train))
   randoms = voc_pictures.randoms(keys, step, batch_size)
-  crops = [random_crop(train.image(i), r, side, flip) for i, r in zip(chosen.tolist(), randoms)]
-  return np.stack(crops), labels[chosen]
-
-
-def first_crops(config: ml_collections.ConfigDict, train: Pictures) -> jax.Array:
-  """Crops of random training pictures, for initialisation."""
-  chosen, side = voc_pictures.some_images(config, len(train)), config.model.image_shape[0]
-  random = np.random.default_rng(config.seed)
-  return jnp.asarray(np.stack([
-      random_crop(train.image(i), random, side, config.data.flip) for i in chosen.tolist()
-  ]))
+  return np.stack([
+      voc_pictures.random_crop(train.image(i), random, side, flip)
+      for i, random in zip(chosen.tolist(), randoms)
+  ]), labels[chosen]
 
 
 def masked_cross_entropy(logits: jax.Array, labels: jax.Array) -> Measures:
@@ -154,12 +131,13 @@ def masked_cross_entropy(logits: jax.Array, labels: jax.Array) -> Measures:
   return {"loss": jnp.mean(jnp.sum(jnp.where(known, losses, 0), axis=-1))}
 
 
-def new_last_layer(params: Params, seed: int) -> Params:
-  """Gives fc8 small random weights and the same bias everywhere."""
-  shape = params["fc8"]["kernel"].shape
-  kernel = np.random.default_rng((seed, 8)).normal(0, LAST_STD, shape)
-  last = {"kernel": jnp.asarray(kernel, jnp.float32), "bias": jnp.full(shape[1], LAST_BIAS)}
-  return {**params, "fc8": last}
+def last_layer(network: head.AlexNet, seed: int) -> dict[str, jax.Array]:
+  """A new fc8: small random weights, and the same bias everywhere (reference section 9)."""
+  random = np.random.default_rng((seed, voc_pictures.LAST_LAYER))
+  kernel = random.normal(0, LAST_STD, (network.hidden[-1], network.classes))
+  return {
+      "kernel": jnp.asarray(kernel, jnp.float32), "bias": jnp.full(network.classes, LAST_BIAS)
+  }
 
 
 class Examination(NamedTuple):
@@ -185,8 +163,11 @@ class Examination(NamedTuple):
 
   def crops(self, i: int, count: int) -> np.ndarray:
     """Random crops of picture i: uint8 [count, side, side, 3]."""
-    random, image = np.random.default_rng((self.seed, i)), self.test.image(i)
-    return np.stack([random_crop(image, random, self.side, self.flip) for _ in range(count)])
+    random = np.random.default_rng((self.seed, i, voc_pictures.TEST_CROPS))
+    image = self.test.image(i)
+    return np.stack([
+        voc_pictures.random_crop(image, random, self.side, self.flip) for _ in range(count)
+    ])
 
   def scores(self, params: Params, crops: int) -> np.ndarray:
     """Logits of every picture, summed over so many random crops of it: float32 [N, 20]."""

@@ -4,22 +4,21 @@ import functools
 import pathlib
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
 from bigan_jax import config as configs
 from bigan_jax import feeds
 from bigan_jax.clock import clock
-from bigan_jax.data import prepare, preprocess, voc
+from bigan_jax.data import prepare, voc
+from bigan_jax.models.layers import AXIS
 from bigan_jax.transfer import (
-    boxes_picture, fast_rcnn, fine_tuning, region_batches, source, voc_pictures,
+    boxes_picture, fast_rcnn, fine_tuning, region_batches, source, voc_pictures, voc_start,
 )
 from bigan_jax.transfer import detector as detectors
 from bigan_jax.transfer import proposals as proposal_files
 from bigan_jax.transfer.detector import Detector
 from bigan_jax.transfer.fine_tuning import Task
-from bigan_jax.transfer.region_batches import Material
 from bigan_jax.transfer.voc_pictures import Pictures
 from bigan_jax.workdir import RunFolder
 
@@ -55,6 +54,11 @@ def _validate(config: ml_collections.ConfigDict) -> None:
         f"config.longest is {config.longest}, but the canvas needs at least {least} pixels for "
         f"{fast_rcnn.BINS} bins along a side: raise it."
     )
+  if config.data.edge:
+    raise ValueError(
+        f"config.data.edge is {config.data.edge}, but pictures are scaled to config.shorter and "
+        "config.longest: leave it at 0."
+    )
   if config.shorter > config.longest:
     raise ValueError(
         f"config.shorter is {config.shorter}, beyond config.longest = {config.longest}: lower it."
@@ -75,7 +79,7 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
   boxes, test_boxes = proposals(config, train, "train"), proposals(config, test, "test")
   material = region_batches.gather(config, train, boxes)
   size = len(material.chosen)
-  configs.validate_batch(config.batch_size, size, jax.device_count())
+  configs.validate_batch(config.batch_size, size, jax.device_count(), least=1)
   network = fast_rcnn.build(config.model, voc.NUM_CLASSES)
   value_range = tuple(config.model.value_range)
   detector = Detector(
@@ -87,16 +91,18 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
     scores = detectors.judge(detector.find(params, few, test_boxes[:len(few)]), few)
     return {name: scores[name] for name in ("mAP", "mAP_area")}
   make = functools.partial(region_batches.batch, material, config.batch_size)
+  def start(origin: source.Source | None) -> fine_tuning.Params:
+    layers = voc_start.caffe_layers(config, origin, train, fast_rcnn.BINS)
+    return {**layers, "fc8": fast_rcnn.last_layer(network, config.seed)}
   return Task(
-      network=network, transferred=voc_pictures.transferred(config), frozen=(),
-      x=some_scenes(config, material), size=size,
+      network=network, frozen=(), start=start, size=size,
       feed=lambda when: feeds.streamed(
           make, config.batch_size, region_batches.view(value_range), config.data.workers,
           when.dispatch,
       ),
-      measure=fast_rcnn.losses, measures=fast_rcnn.MEASURES, judge=judge,
+      measure=functools.partial(fast_rcnn.losses, axis_name=AXIS), measures=fast_rcnn.MEASURES,
+      judge=judge,
       finish=functools.partial(finish, config, folder, detector, size, test, test_boxes),
-      last=functools.partial(fast_rcnn.last_form, seed=config.seed),
   )
 
 
@@ -123,18 +129,6 @@ def proposals(
     return [some[:given.most] for some in boxes]
   order = lambda n: np.random.RandomState(config.seed).permutation(n)[:given.most]
   return [some[order(len(some))] for some in boxes]
-
-
-def some_scenes(
-    config: ml_collections.ConfigDict, material: Material
-) -> tuple[jax.Array, jax.Array]:
-  """What initialisation looks at: images and boxes of random training pictures."""
-  which = material.chosen[voc_pictures.some_images(config, len(material.chosen))]
-  (pixels, boxes), _ = region_batches.scenes(
-      material, which, [False] * len(which), (config.seed,)
-  )
-  images = preprocess.to_native(pixels, tuple(config.model.value_range))
-  return jnp.asarray(images), jnp.asarray(boxes)
 
 
 def finish(

@@ -1,4 +1,4 @@
-"""What jobs on PASCAL VOC share: its pictures, the layers of an encoder, randomness, drawing."""
+"""What jobs on PASCAL VOC share: pictures, crops, an encoder's layers, randomness, drawing."""
 
 from collections.abc import Sequence
 
@@ -12,6 +12,10 @@ from bigan_jax.transfer import fine_tuning, source
 
 NAMES = devkit.CLASSES  # the twenty
 Keys = tuple[order.HostKey, order.HostKey]  # of the order of pictures and of their crops
+# What random numbers are for is the last number of their seed, and never 0, as numpy's generators
+# take (1, 2) and (1, 2, 0) for the same.
+BATCHES, REGIONS, FIRST_CROPS, TEST_CROPS, LAST_LAYER = 1, 2, 3, 4, 5
+SMALLEST, LARGEST = 0.5, 2.0  # scale of the windows that crops are made of (reference section 9)
 
 
 class Pictures:
@@ -121,7 +125,24 @@ def indices(keys: Keys, step: int, batch_size: int, size: int) -> np.ndarray:
 
 def randoms(keys: Keys, step: int, batch_size: int) -> list[np.random.Generator]:
   """One source of random numbers for each picture of a step's batch."""
-  return [np.random.default_rng((*keys[1], step, i)) for i in range(batch_size)]
+  return [np.random.default_rng((*keys[1], step, i, BATCHES)) for i in range(batch_size)]
+
+
+def random_crop(
+    image: np.ndarray, random: np.random.Generator, side: int, flip: bool
+) -> np.ndarray:
+  """A window anywhere in a picture, half to twice the size of the crop: uint8 [side, side, 3].
+
+  Squares of `side` * s, s uniform in [min(1/2, most), most] with most = min(2, shorter side /
+  `side`), resampled bilinearly, without antialiasing (reference section 9).
+  """
+  height, width = image.shape[:2]
+  most = min(LARGEST, min(height, width) / side)
+  length = side * random.uniform(min(SMALLEST, most), most)
+  top, left = (random.random() * max(0, room - length) for room in (height, width))
+  rows, columns = (positions(first, length, side) for first in (top, left))
+  mirrored = random.random() < 0.5 and flip
+  return resample(image, rows, columns[::-1] if mirrored else columns)
 
 
 def positions(first: float, length: float, count: int) -> np.ndarray:
@@ -150,9 +171,13 @@ def _between(image: np.ndarray, places: np.ndarray) -> np.ndarray:
   return below + share * (image[np.minimum(low + 1, len(image) - 1)] - below)
 
 
-def some_images(config: ml_collections.ConfigDict, size: int) -> np.ndarray:
-  """Which training pictures initialisation looks at: config.init_images of `size`, at random."""
-  return np.random.RandomState(config.seed).permutation(size)[:config.init_images]
+def first_crops(config: ml_collections.ConfigDict, train: Pictures, side: int) -> np.ndarray:
+  """What initialisation looks at: a random crop each of config.init_images random pictures, uint8.
+  """
+  random = np.random.default_rng((config.seed, FIRST_CROPS))
+  chosen = random.permutation(len(train))[:config.init_images]
+  flip = config.data.flip
+  return np.stack([random_crop(train.image(i), random, side, flip) for i in chosen.tolist()])
 
 
 def thumbnail(image: np.ndarray, side: int) -> np.ndarray:

@@ -5,14 +5,13 @@ import functools
 import jax
 import jax.numpy as jnp
 import ml_collections
-import numpy as np
 import optax
 
 from bigan_jax import config as configs
 from bigan_jax import disk, feeds, results
 from bigan_jax.clock import clock
 from bigan_jax.data import batches
-from bigan_jax.transfer import canvas, fcn, fine_tuning, source, voc_pictures
+from bigan_jax.transfer import canvas, fcn, fine_tuning, source, voc_pictures, voc_start
 from bigan_jax.transfer import segmentation_exam as exams
 from bigan_jax.transfer.fine_tuning import Params, Task
 from bigan_jax.transfer.scorers import VOID
@@ -52,11 +51,14 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
       voc_pictures.load(config, split, "segmentation")
       for split in (config.train_split, config.test_split)
   )
-  configs.validate_batch(config.batch_size, len(train), jax.device_count())
+  configs.validate_batch(config.batch_size, len(train), jax.device_count(), least=1)
   network, look = build(config), batches.views(config)
-  side = config.model.image_shape[0]
-  exam = exams.Examination(network, look, test, side)
-  make = functools.partial(canvas.batch, train, side, config.data.flip, config.batch_size)
+  side, fill = config.model.image_shape[0], canvas.blank(config.model.value_range)
+  exam = exams.Examination(network, look, test, side, fill)
+  make = functools.partial(canvas.batch, train, side, fill, config.data.flip, config.batch_size)
+  def start(origin: source.Source | None) -> Params:
+    layers = voc_start.caffe_layers(config, origin, train, config.model.kernel)
+    return fcn.start(network, layers, side)
   def finish(params: Params) -> dict:
     step = clock(config, len(train)).last_step
     folder.write_picture("predictions", step, exam.draw(params))
@@ -68,14 +70,13 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
         "test_images": len(test), **found,
     }
   return Task(
-      network=network, transferred=voc_pictures.transferred(config), frozen=(),
-      x=look(some_canvases(config, train)).x, size=len(train),
+      network=network, frozen=(), start=start, size=len(train),
       feed=lambda when: feeds.streamed(
           make, config.batch_size, lambda images, draws: look(images), config.data.workers,
           when.dispatch,
       ),
       measure=cross_entropy, measures=MEASURES,
-      judge=lambda params: exams.percent(exam.confusion(params)), finish=finish, last=zero_scores,
+      judge=lambda params: exams.percent(exam.confusion(params)), finish=finish,
   )
 
 
@@ -86,13 +87,6 @@ def build(config: ml_collections.ConfigDict) -> fcn.Fcn:
       len(exams.NAMES), tuple(model.widths), tuple(model.hidden), model.kernel, model.dropout,
       model.padded, config.stride,
   )
-
-
-def some_canvases(config: ml_collections.ConfigDict, train: voc_pictures.Pictures) -> jax.Array:
-  """Random training pictures, for initialisation: uint8 [n, S, S, 3]."""
-  side = config.model.image_shape[0]
-  chosen = voc_pictures.some_images(config, len(train)).tolist()
-  return jnp.asarray(np.stack([canvas.place(train.image(i), side, canvas.GREY) for i in chosen]))
 
 
 def cross_entropy(logits: jax.Array, masks: jax.Array) -> Measures:
@@ -113,12 +107,6 @@ def cross_entropy(logits: jax.Array, masks: jax.Array) -> Measures:
     total = jnp.sum(jnp.where(known, values, 0), axis=(1, 2))
     return jnp.mean(total / jnp.maximum(jnp.sum(known, axis=(1, 2)), 1))
   return {"loss": mean(losses), "pixel_accuracy": 100 * mean(right)}
-
-
-def zero_scores(params: Params) -> Params:
-  """The layers of scores start at 0, those of skips as they are; the others learn all the same."""
-  zeros = jax.tree.map(jnp.zeros_like, params[fcn.COARSE])
-  return {**params, fcn.COARSE: zeros}
 
 
 def write_table(folder: RunFolder, found: dict) -> None:
