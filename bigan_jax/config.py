@@ -80,7 +80,7 @@ def scale_batch(config: ml_collections.ConfigDict, batch_size: int) -> None:
   config.batch_size = batch_size
   config.optim.rate *= math.sqrt(factor)
   config.optim.b1 = max(0.0, 1 - factor * (1 - config.optim.b1))
-  config.optim.b2 = 1 - factor * (1 - config.optim.b2)
+  config.optim.b2 = max(0.0, 1 - factor * (1 - config.optim.b2))
 
 
 def permutation_invariant(argument: str) -> ml_collections.ConfigDict:
