@@ -148,6 +148,7 @@ def convolutional(argument: str, edge: int, crop: int) -> ml_collections.ConfigD
     config.model.D.first_bn = config.model.E.first_bn
   else:
     config.model.D.width = 64
+    config.model.D.z_stddev = 0.5  # initial projections of z (reference section 0)
     config.model.D.z_output = not official  # section 4: "each linear layer thereafter"
   return config
 

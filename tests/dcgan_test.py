@@ -118,6 +118,15 @@ def test_initial_values() -> None:
       np.testing.assert_allclose(np.std(layer["kernel"]), stddev, rtol=tolerance, err_msg=name)
 
 
+def test_projections_into_D_can_start_more_quietly() -> None:
+  params = jax.jit(dcgan.Discriminator(width=16, z_stddev=0.1).init)(KEY, X, Z)["params"]
+  for name in ("conv2_z", "conv3_z", "conv4_z"):
+    kernel = params[name]["kernel"]
+    tolerance = 4 / np.sqrt(2 * kernel.size)
+    np.testing.assert_allclose(np.std(kernel), 0.1, rtol=tolerance, err_msg=name)
+  np.testing.assert_array_equal(params["out_z"]["kernel"], 0)
+
+
 def test_the_ends_have_no_batch_norm() -> None:
   norms = lambda params: {name for name in params if name.endswith("_bn")}
   assert norms(shapes(D, X.shape)[0]) == {"conv2_bn", "conv3_bn", "conv4_bn"}

@@ -16,9 +16,9 @@ SIDE = 4  # of G's first and D's last feature maps
 Z_STDDEV = 0.02 * KERNEL**2  # of projections of z into these layers (reference section 0)
 
 
-def project(z: jax.Array, features: int, name: str) -> jax.Array:
+def project(z: jax.Array, features: int, name: str, stddev: float = Z_STDDEV) -> jax.Array:
   """A linear projection of z [B, d] for every position of feature maps: [B, 1, 1, features]."""
-  return linear(features, name, Z_STDDEV)(z)[:, None, None]
+  return linear(features, name, stddev)(z)[:, None, None]
 
 
 class Generator(nn.Module):
@@ -83,11 +83,14 @@ class Discriminator(nn.Module):
     width: channels of the first layer, and each layer after it has twice as many.
     z_output: let z enter the output layer too, as the paper's text says (section 4); the
       authors' code stops at the last hidden layer.
+    z_stddev: initial weights of the projections of z into hidden layers. The authors' are 25 times
+      those of kernels, which drowns x in narrow networks (README, "Clip art").
     axis_name: device axis of the batch statistics.
   """
 
   width: int = 64
   z_output: bool = True
+  z_stddev: float = Z_STDDEV
   axis_name: str | None = None
   feature_layer: ClassVar[str] = "conv4"
 
@@ -102,7 +105,7 @@ class Discriminator(nn.Module):
       name, width = f"conv{i}", self.width * 2 ** (i - 1)
       h = Convolution(width, KERNEL, WINDOW, name=name)(h)
       if z is not None:
-        h = h + project(z, width, f"{name}_z")
+        h = h + project(z, width, f"{name}_z", self.z_stddev)
       norm = BatchNorm(affine=True, axis_name=self.axis_name, name=f"{name}_bn")
       h = leaky_relu(norm(h, train, batches))
       activations[name] = h
