@@ -161,7 +161,7 @@ def save_pictures(folder: str, kind: str, path: str) -> None:
   )
 
 
-@pytest.mark.parametrize("devices, kind", [(2, "unequal"), (4, "unequal"), (4, "equal")])
+@pytest.mark.parametrize("devices, kind", [(2, "unequal"), (8, "unequal"), (4, "equal")])
 def test_a_batch_is_the_same_on_any_number_of_devices(
     devices: int, kind: str, folder: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

@@ -88,7 +88,7 @@ def results(variant: str) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("devices, variant", [
-    (4, "bigan"), (2, "latent_regressor,recipe=official"),
+    (8, "bigan"), (4, "bigan"), (2, "latent_regressor,recipe=official"),
 ])
 def test_several_devices_give_the_result_of_one(
     devices: int, variant: str, tmp_path: pathlib.Path
