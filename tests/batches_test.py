@@ -111,6 +111,9 @@ def test_evaluation_sees_middles_and_references_any_place() -> None:
   assert middles.images.shape == (3, 16, 16, 3)
   np.testing.assert_array_equal(middles.labels, [0, 1, 2])
   np.testing.assert_array_equal(middles.images[0], pictures()[0][2:18, 9:25])  # (33 - 15) // 2
+  np.testing.assert_array_equal(
+      batches.fixed(split, 2, config(16, 16, False), random=True).labels, [0, 2]
+  )
   references = batches.fixed(split, 0, config(16, 16, False), random=True)
   again = batches.fixed(split, 0, config(16, 16, False), random=True)
   np.testing.assert_array_equal(references.images, again.images)
@@ -131,13 +134,23 @@ def test_every_device_has_a_share(count: int, sizes: list[int]) -> None:
 
 def test_how_large_a_set_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
   assert batches.resident_bytes(2.5) == 2.5e9
-  host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-  assert batches.resident_bytes(0) == pytest.approx(0.6 * host)
+  assert batches.resident_bytes(0) == pytest.approx(0.6 * batches.host_bytes() / 2)  # Two copies.
   class Device:
     def memory_stats(self) -> dict[str, int]:
       return {"bytes_limit": 1000}
   monkeypatch.setattr(jax, "local_devices", lambda: [Device(), Device()])
   assert batches.resident_bytes(0) == pytest.approx(1200)  # A share on each.
+
+
+def test_a_container_has_the_memory_that_it_is_given(tmp_path: pathlib.Path) -> None:
+  whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+  limits = [str(tmp_path / name) for name in ("memory.max", "limit_in_bytes")]
+  assert batches.host_bytes(limits) == whole
+  (tmp_path / "memory.max").write_text("max\n")
+  (tmp_path / "limit_in_bytes").write_text(f"{2**63 - 4096}\n")  # No limit.
+  assert batches.host_bytes(limits) == whole
+  (tmp_path / "memory.max").write_text("5000000\n")
+  assert batches.host_bytes(limits) == 5e6
 
 
 def test_evaluations_see_the_same_of_what_is_left_on_disk(tmp_path: pathlib.Path) -> None:

@@ -1,8 +1,10 @@
 """How a config turns stored pictures into batches, in training and in evaluation."""
 
 from collections.abc import Callable
+import contextlib
 import math
 import os
+import pathlib
 import socket
 from typing import Any, NamedTuple
 
@@ -18,6 +20,9 @@ from bigan_jax.objectives import Batch
 
 FAKE_IMAGES = (2_560, 512)  # to train on and to judge by
 RESIDENT_SHARE = 0.6  # of memory that pictures may fill; the rest is for the networks
+CGROUP_LIMITS = (  # of version 2 ("max": none) and of version 1, as seen from within
+    "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"
+)
 
 Views = Callable[[jax.Array], Batch]
 
@@ -52,8 +57,6 @@ def load(
   if data.name == "fake":
     return tuple(fake.split(count, shape, data.edge, count) for count in FAKE_IMAGES)
   many = may_stream and processes.count() > 1
-  if many:
-    _let_first_prepare(config)
   most_bytes = resident_bytes(data.resident_gb) if may_stream else math.inf
   with processes.together():
     train, judged = sources.load_experiment(
@@ -71,11 +74,14 @@ def load(
   return train, judged
 
 
-def _let_first_prepare(config: ml_collections.ConfigDict) -> None:
-  """Process 0 prepares the set; the others, where they share a disk, are going to find it there."""
+def prepare_first(config: ml_collections.ConfigDict) -> None:
+  """Process 0 prepares the set; the others, where they share a disk, are going to find it there.
+
+  That may take hours, but is begun where a signal ended it.
+  """
   data = config.data
   with processes.together():
-    if processes.first():
+    if processes.first() and data.name != "fake":
       prepare.find_or_prepare(
           data.name, config.data_dir, data.path, data.edge, data.validation_share
       )
@@ -86,11 +92,23 @@ def resident_bytes(gigabytes: float) -> float:
   if gigabytes:
     return gigabytes * 1e9
   hosts = len(set(processes.everyones(socket.gethostname())))
-  memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * hosts
+  memory = host_bytes() * hosts
   stats = [device.memory_stats() for device in jax.local_devices()]  # None on CPU
   if all(stats):
     memory = min(memory, sum(s["bytes_limit"] for s in stats) * processes.count())
+  else:
+    memory /= 2  # The devices' copy lies beside the one that was read.
   return RESIDENT_SHARE * min(processes.everyones(memory))
+
+
+def host_bytes(limits: tuple[str, ...] = CGROUP_LIMITS) -> float:
+  """This machine's memory, or what a container or a batch job is given of it."""
+  found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+  for path in limits:
+    with contextlib.suppress(OSError):
+      text = pathlib.Path(path).read_text().strip()
+      found += [int(text)] if text.isdigit() else []
+  return float(min(found))
 
 
 def views(config: ml_collections.ConfigDict) -> Views:
@@ -133,13 +151,16 @@ def shares(split: Split, count: int, size: int = 0) -> list[np.ndarray | preproc
 def fixed(
     split: Split | Stored, count: int, config: ml_collections.ConfigDict, random: bool
 ) -> Split:
-  """The first `count` pictures (0: all), each as one image of E's size, for all evaluations.
+  """`count` pictures (0: all), each as one image of E's size, for all evaluations.
+
+  They are spread evenly over the split, which may be stored class by class.
 
   Args:
     random: crop anywhere, as training images that 1-NN refers to; otherwise in the middle.
   """
   size = config.model.encoder_shape[0]
-  split = split.take(np.arange(min(count or split.size, split.size)))
+  count = min(count or split.size, split.size)
+  split = split.take(np.arange(count) * split.size // count)
   if isinstance(split, Stored):
     split = split.read()
   if split.shape:
