@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import ml_collections
 from ml_collections import config_flags
 
-from bigan_jax import arguments, feeds, flops, models, parallel, precision, program, trainer
+from bigan_jax import arguments, feeds, flops, models, parallel, program, rates, trainer
 from bigan_jax import config as configs
 from bigan_jax.data import batches, fake, stream
 from bigan_jax.objectives import Batch
@@ -34,12 +34,8 @@ CONFIG = config_flags.DEFINE_config_file("config", None, "As of bigan_jax.main."
 STEPS = flags.DEFINE_integer("steps", 20, "Training steps in each dispatch.", lower_bound=1)
 REPEATS = flags.DEFINE_integer("repeats", 15, "Timings of each, for medians.", lower_bound=1)
 DATA = flags.DEFINE_boolean("data", False, "Time on the config's data set, not on noise.")
-PRODUCT = 2048  # side of the square product
-COPIED = 2**26  # float32 numbers, 256 MiB
-TIMES = 10  # products or copies in each timing
 COMPILING = "/jax/core/compile/"  # how JAX's events of tracing, lowering and compiling begin
 
-Timer = Callable[[], float]
 Times = dict[str, list[float]]
 
 
@@ -50,7 +46,9 @@ class Count(NamedTuple):
   seen: jax.Array
 
 
-def timer(program: parallel.Train, state: chex.ArrayTree, steps: int, dispatches: int = 1) -> Timer:
+def timer(
+    program: parallel.Train, state: chex.ArrayTree, steps: int, dispatches: int = 1
+) -> rates.Timer:
   """A timing of `dispatches` times `steps` steps, in seconds a step."""
   state, done = parallel.replicate(state), 0
   def time_once() -> float:
@@ -102,31 +100,6 @@ def data_alone(
   del key
   seen = sum(jnp.sum(a, dtype=jnp.float32) for a in (batch.x, batch.x_encoder, labels))
   return Count(state.step + 1, state.seen + seen), {"seen": seen}
-
-
-def product_timer(kind: str) -> Timer:
-  """A timing of square products at one of config.PRECISIONS; gives FLOP/s."""
-  a = jax.random.normal(jax.random.PRNGKey(0), (PRODUCT, PRODUCT)) / PRODUCT**0.5
-  a = precision.narrow_input(a, kind)
-  chain = jax.jit(lambda a, b: jax.lax.fori_loop(0, TIMES, lambda _, b: a @ b, b))
-  with jax.default_matmul_precision(precision.PRODUCTS[kind]):
-    compiled = chain.lower(a, a).compile()
-  return _rate(lambda: compiled(a, a), 2 * PRODUCT**3 * TIMES)
-
-
-def memory_timer() -> Timer:
-  """A timing of reading and writing arrays too large for any cache; gives bytes/s."""
-  a = jnp.ones(COPIED)
-  chain = jax.jit(lambda a: jax.lax.fori_loop(0, TIMES, lambda i, a: a * 1.5 - i, a))
-  return _rate(lambda: chain(a), 2 * a.nbytes * TIMES)
-
-
-def _rate(run: Callable[[], jax.Array], work: float) -> Timer:
-  def time_once() -> float:
-    began = time.perf_counter()
-    jax.block_until_ready(run())
-    return work / (time.perf_counter() - began)
-  return time_once
 
 
 def step_cost(training: trainer.Training) -> dict[str, float | None]:
@@ -197,8 +170,9 @@ def _measure_on(
   fetching["data_alone"] = timer(data, count, steps, dispatches)
   still = feeds.place(noise, config.batch_size, assembler)
   alone = parallel.supervised(step_alone(training), still, key)
+  size = rates.yardstick(jax.default_backend())
   quiet = {
-      "product": product_timer(config.precision), "memory": memory_timer(),
+      "product": rates.product_timer(config.precision, size), "memory": rates.memory_timer(size),
       "step_alone": timer(alone, training.start, steps),
   }
   if streamed:
@@ -218,14 +192,14 @@ def read_ahead(steps: int, workers: int) -> int:
   return steps + 2 * (os.cpu_count() or 1)
 
 
-def time_in_turn(timers: dict[str, Timer], repeats: int) -> Times:
+def time_in_turn(timers: dict[str, rates.Timer], repeats: int) -> Times:
   """Timings of everything in turn, so that all see the same machine; the first round compiles."""
   rounds = [{name: time_once() for name, time_once in timers.items()} for _ in range(repeats + 1)]
   return {name: [found[name] for found in rounds[1:]] for name in timers}
 
 
 def time_stream(
-    quiet: dict[str, Timer], fetching: dict[str, Timer], close: Callable[[], None], repeats: int
+    quiet: dict[str, rates.Timer], fetching: dict[str, rates.Timer], close: Callable[[], None], repeats: int
 ) -> Times:
   """The same where pictures are decoded: meanwhile nothing else runs, so `quiet` come around.
 

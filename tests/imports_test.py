@@ -12,7 +12,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 ORDER = (  # A module may import from lines above its own, and from its own folder.
     "arguments disk latents clock precision processes flops",
-    "outputs",
+    "outputs rates",
     "config program",
     "judging",
     "data",
