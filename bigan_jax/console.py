@@ -20,10 +20,12 @@ LOSSES = ("JD", "D", "G", "E")
 def greet(config: ml_collections.ConfigDict, when: Clock, start: TrainState, step: int) -> None:
   """Says what is about to run from `step` on."""
   sizes = {p: sum(a.size for a in jax.tree.leaves(v)) for p, v in start.params.items()}
+  devices = jax.device_count()
+  each = f", {config.batch_size // devices} on each device" if devices > 1 else ""
   print(
-      f"{config.objective} ({config.recipe}) on {jax.device_count()} x "
-      f"{jax.devices()[0].device_kind}: {', '.join(f'{p} {n:,}' for p, n in sizes.items())} "
-      f"parameters; {when.steps_per_epoch} steps an epoch, from epoch "
+      f"{config.objective} ({config.recipe}) on {devices} x {jax.devices()[0].device_kind}: "
+      f"{', '.join(f'{p} {n:,}' for p, n in sizes.items())} parameters; batches of "
+      f"{config.batch_size}{each}; {when.steps_per_epoch} steps an epoch, from epoch "
       f"{step / when.steps_per_epoch:g} to {when.stop_epoch}."
   )
 

@@ -123,8 +123,8 @@ def evaluate(training: Training, state: TrainState, step: int, interrupted: Flag
       if interrupted():
         return
   row["evaluation_seconds"] = round(time.time() - began, 1)
-  training.run.write_row(row)
   training.run.save_networks(step, snapshot.variables, row)
+  training.run.write_row(row)  # After them: a step that has its row is not evaluated again.
   console.print_row(row)
 
 

@@ -162,6 +162,15 @@ def open_run(workdir: str, config: dict[str, Any], free_to_change: Sequence[str]
       raise
 
 
+def check_run(workdir: str, config: dict[str, Any], free_to_change: Sequence[str] = ()) -> None:
+  """Raises what `open_run` would of a folder of another configuration, and writes nothing."""
+  path = local_path(workdir)
+  with processes.together(), disk.one_sentence(path):
+    if processes.first() and path.exists():
+      refuse_foreign(path)
+      _saved_config(path / "config.json", json.loads(json.dumps(config)), free_to_change)
+
+
 def local_path(workdir: str) -> pathlib.Path:
   """The absolute path; raises ValueError for an address such as gs://."""
   if "://" in workdir:
@@ -192,6 +201,14 @@ def _lock(path: pathlib.Path) -> int:
 
 
 def _agree_on_config(path: pathlib.Path, config: dict[str, Any], free: Sequence[str]) -> None:
+  if _saved_config(path, config, free) != config:
+    disk.write_atomically(path, json.dumps(config, indent=2).encode() + b"\n")
+
+
+def _saved_config(
+    path: pathlib.Path, config: dict[str, Any], free: Sequence[str]
+) -> dict[str, Any] | None:
+  """What is there, if anything; raises ValueError if it differs in what is not free to change."""
   saved = read_config(path) if path.exists() else None
   if saved is not None:
     there, here = _fields(saved), _fields(config)
@@ -203,8 +220,7 @@ def _agree_on_config(path: pathlib.Path, config: dict[str, Any], free: Sequence[
                        for name in differing)
       raise ValueError(f"{path.parent} belongs to another configuration: {each}; give the same "
                        "values or another --workdir.")
-  if saved != config:
-    disk.write_atomically(path, json.dumps(config, indent=2).encode() + b"\n")
+  return saved
 
 
 def read_config(path: pathlib.Path) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """Tests of whole jobs: every objective runs, under the names that scripts rely on."""
 
 import json
+import os
 import pathlib
+import signal
 from collections.abc import Callable
 
 import pytest
 
 from bigan_jax import jobs
+from bigan_jax.data import batches
 from bigan_jax.objectives import OBJECTIVES
 
 LOSSES = {
@@ -43,3 +46,30 @@ def test_every_objective_runs_from_end_to_end(
   assert {p.name for p in (tmp_path / "pictures").iterdir()} == pictures
   folder = tmp_path / "networks" / "00000005"
   assert {p.name for p in folder.iterdir() if p.is_dir()} - {"info"} == set(players)
+
+
+def test_what_is_sure_to_be_refused_is_so_before_pictures_are_read(
+    tiny: Callable, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.setattr(batches, "prepare_first", None)
+  monkeypatch.setattr(batches, "load", None)
+  (tmp_path / "config.json").write_text("{}")
+  with pytest.raises(ValueError, match="belongs to another configuration"):
+    jobs.train(tiny(), str(tmp_path))
+  config = tiny()
+  config.batch_size = 1
+  with pytest.raises(ValueError, match="batch norm needs at least 2 images on each"):
+    jobs.train(config, str(tmp_path / "new"))
+
+
+def test_a_signal_while_pictures_are_read_saves_and_ends(
+    tiny: Callable, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  load = batches.load
+  def signalled(*args: object, **options: object) -> object:
+    os.kill(os.getpid(), signal.SIGTERM)
+    return load(*args, **options)
+  monkeypatch.setattr(batches, "load", signalled)
+  jobs.train(tiny(), str(tmp_path))
+  assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["00000000"]
+  assert not (tmp_path / "metrics.jsonl").exists()

@@ -21,6 +21,7 @@ from bigan_jax.data.splits import Split
 from bigan_jax.evaluation import metrics
 from bigan_jax.objectives import OBJECTIVES
 from bigan_jax.state import Schedule, TrainState, initial_state, optimiser
+from bigan_jax.workdir import RunFolder
 
 ROOT = pathlib.Path(__file__).parent.parent
 LONG = {"epochs": 6, "eval.every": 2, "save_every": 1, "steps_per_dispatch": 1}
@@ -225,6 +226,19 @@ def test_nan_stops_and_keeps_the_checkpoint_from_before(
   assert saved.rows == expected.rows[:3]
   jobs.train(config, str(tmp_path))
   assert_same(read(tmp_path, config), expected)
+
+
+def test_networks_are_there_before_their_row(
+    config: ml_collections.ConfigDict, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  """Else a kill in between would leave a step that counts as evaluated, without its networks."""
+  def killed(*_: object) -> None:
+    raise KeyboardInterrupt
+  with monkeypatch.context() as patch:
+    patch.setattr(RunFolder, "write_row", killed)
+    with pytest.raises(KeyboardInterrupt):
+      jobs.train(config, str(tmp_path))
+  assert [path.name for path in (tmp_path / "networks").iterdir()] == ["00000000"]
 
 
 def test_moments_that_overflow_are_not_saved(

@@ -48,6 +48,19 @@ def test_another_config_is_refused_naming_every_field(tmp_path):
   open_run(tmp_path).close()  # The refusal left no lock behind.
 
 
+def test_a_folder_can_be_checked_without_a_trace(tmp_path):
+  workdir.check_run(str(tmp_path / "new"), CONFIG)
+  assert not (tmp_path / "new").exists()
+  open_run(tmp_path / "run").close()
+  workdir.check_run(str(tmp_path / "run"), CONFIG)
+  workdir.check_run(str(tmp_path / "run"), CONFIG | {"seed": 2}, free_to_change=["seed"])
+  with pytest.raises(ValueError, match="belongs to another configuration: seed is 1 there and 2"):
+    workdir.check_run(str(tmp_path / "run"), CONFIG | {"seed": 2})
+  assert json.loads((tmp_path / "run" / "config.json").read_text()) == CONFIG
+  with pytest.raises(ValueError, match="no config.json but other files"):
+    workdir.check_run(str(tmp_path), CONFIG)
+
+
 @pytest.mark.parametrize("free", ["eval.every", "eval"])
 def test_free_fields_are_updated(tmp_path, free):
   open_run(tmp_path).close()
