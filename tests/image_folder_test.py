@@ -132,13 +132,16 @@ def test_bad_pictures_are_skipped_and_oddities_told(
 ) -> None:
   write(folder, *(f"cat/{i}.png" for i in range(4)), "loose.png")
   (folder / "cat" / "broken.jpg").write_bytes(b"no picture")
+  (folder / "cat" / "link.jpg").symlink_to(folder / "nowhere.jpg")
   (folder / "dog").mkdir()
   assert len(load(folder, "train+validation").labels) == 5
-  assert "skipped 1 of 6 pictures (1 cannot be decoded), such as cat/broken.jpg" in logged.text
+  assert "skipped 2 of 7 pictures (" in logged.text and "such as cat/broken.jpg" in logged.text
   assert "none is labelled" in logged.text
   assert "1 empty folders are ignored" in logged.text and "/dog" in logged.text
   (skipped,) = (folder.parent / "data_dir").rglob("skipped.txt")
-  assert skipped.read_text() == "cat/broken.jpg\tcannot be decoded\n"
+  assert [line.split("\t")[0] for line in skipped.read_text().splitlines()] == [
+      "cat/broken.jpg", "cat/link.jpg"
+  ]
 
 
 def test_a_folder_without_enough_pictures_is_one_sentence(folder: pathlib.Path) -> None:

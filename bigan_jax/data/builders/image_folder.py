@@ -208,6 +208,10 @@ def _fingerprint(root: str, paths: Sequence[str], edge: int, validation_share: f
   """Twelve hexadecimal digits that change with the folder, any file in it, or its preparation."""
   digest = hashlib.sha256(repr((root, edge, validation_share)).encode())
   for path in paths:
-    stat = os.stat(os.path.join(root, path))
-    digest.update(repr((path, stat.st_size, stat.st_mtime_ns)).encode())
+    try:
+      stat = os.stat(os.path.join(root, path))
+      facts = (path, stat.st_size, stat.st_mtime_ns)
+    except OSError:  # A link to nowhere: it is going to be skipped and counted.
+      facts = (path,)
+    digest.update(repr(facts).encode())
   return digest.hexdigest()[:12]

@@ -137,7 +137,7 @@ def report(shelf: Shelf, title: str, directory: os.PathLike) -> None:
         SKIPPED_FILE,
     )
   if shelf.converted:
-    logging.info("%s: converted to RGB: %s.", title, _counts(shelf.converted))
+    logging.warning("%s: converted to RGB: %s.", title, _counts(shelf.converted))
 
 
 def _counts(counts: dict[str, int]) -> str:
