@@ -139,18 +139,15 @@ def convolutional(argument: str, edge: int, crop: int) -> ml_collections.ConfigD
   config.model.encoder_shape = (crop, crop, 3)
   config.model.value_range = (-1.0, 1.0)
   config.model.G = ml_collections.ConfigDict({"width": 64, "z_skip": official})
-  config.model.E = ml_collections.ConfigDict()
-  config.model.E.widths = (96, 256, 384, 384, 256)
-  config.model.E.first_bn = not official  # appendix A.2: on the output of each convolution
+  # Appendix A.2: batch norm on the output of each convolution; the authors' conv1 has none.
+  alexnet = {"widths": (96, 256, 384, 384, 256), "first_bn": not official}
+  config.model.E = ml_collections.ConfigDict(alexnet)
   config.model.E.out_stddev = encoder_out_stddev(objective)
-  config.model.D = ml_collections.ConfigDict()
-  if objective == "gan":
-    config.model.D.widths = config.model.E.widths
-    config.model.D.first_bn = config.model.E.first_bn
-  else:
-    config.model.D.width = 64
-    config.model.D.z_stddev = 0.5  # initial projections of z (reference section 0)
-    config.model.D.z_output = not official  # section 4: "each linear layer thereafter"
+  config.model.D = ml_collections.ConfigDict(alexnet if objective == "gan" else {
+      "width": 64,
+      "z_output": not official,  # section 4: "each linear layer thereafter"
+      "z_stddev": 0.5,  # of projections of z at first (reference section 0)
+  })
   return config
 
 
