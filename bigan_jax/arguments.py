@@ -10,6 +10,7 @@ OBJECTIVES = (
     "autoencoder_l1",
 )
 RECIPES = ("paper", "official")
+SIZES = ("full", "small")
 
 
 def nearest(name: str, known: tuple[str, ...]) -> str:
@@ -45,6 +46,8 @@ def parse_argument(
     raise ValueError(f"Unknown variant {variant!r}: {nearest(variant, variants)}")
   if values.get("recipe", "paper") not in RECIPES:
     raise ValueError(f"Unknown recipe {values['recipe']!r}: {nearest(values['recipe'], RECIPES)}")
+  if values.get("size", "full") not in SIZES:
+    raise ValueError(f"Unknown size {values['size']!r}: {nearest(values['size'], SIZES)}")
   return variant, values
 
 

@@ -63,8 +63,8 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   return config
 
 
-def scale_batch(config: ml_collections.ConfigDict, batch_size: int) -> None:
-  """Takes k times the batch at sqrt(k) times the rate, over as many epochs.
+def scale_batch(config: ml_collections.ConfigDict, batch_size: int) -> ml_collections.ConfigDict:
+  """Takes k times the batch at sqrt(k) times the rate, over as many epochs; 0: as it is.
 
   The gradient's noise gets sqrt(k) times smaller. Where it outweighs the gradient, Adam divides by
   it, so that sqrt(k) times the rate goes as far in an epoch as before, if both moments forget k
@@ -74,6 +74,8 @@ def scale_batch(config: ml_collections.ConfigDict, batch_size: int) -> None:
   Raises:
     ValueError: no such batch.
   """
+  if not batch_size:
+    return config
   if batch_size < 2:
     raise ValueError(f"Config argument batch={batch_size}: batch norm needs at least 2 images.")
   factor = batch_size / config.batch_size
@@ -81,6 +83,7 @@ def scale_batch(config: ml_collections.ConfigDict, batch_size: int) -> None:
   config.optim.rate *= math.sqrt(factor)
   config.optim.b1 = max(0.0, 1 - factor * (1 - config.optim.b1))
   config.optim.b2 = max(0.0, 1 - factor * (1 - config.optim.b2))
+  return config
 
 
 def permutation_invariant(argument: str) -> ml_collections.ConfigDict:
@@ -88,10 +91,9 @@ def permutation_invariant(argument: str) -> ml_collections.ConfigDict:
 
   The argument also takes batch=N: another batch, at the rate that goes with it.
   """
-  objective, values = parse_argument(argument, {"recipe": "paper", "batch": BATCH})
+  objective, values = parse_argument(argument, {"recipe": "paper", "batch": 0})
   official = values["recipe"] == "official"
-  config = base(objective, values["recipe"])
-  scale_batch(config, values["batch"])
+  config = scale_batch(base(objective, values["recipe"]), values["batch"])
   config.model = ml_collections.ConfigDict()
   config.model.family = "mlp"
   config.model.latent_dim = 50
@@ -111,22 +113,24 @@ def permutation_invariant(argument: str) -> ml_collections.ConfigDict:
   return config
 
 
-def convolutional(argument: str, edge: int, crop: int) -> ml_collections.ConfigDict:
+def convolutional(
+    argument: str, edge: int, crop: int, epochs: int = 100
+) -> ml_collections.ConfigDict:
   """The convolutional networks of section 4.3 and appendix A.2 in either recipe.
 
   Args:
-    argument: of the config file; also takes max_labels=K, for the first K classes alone, and
-      batch=N, another batch at the rate that goes with it.
+    argument: of the config file; also takes max_labels=K, for the first K classes alone,
+      size=small (`_shrink`), and batch=N, another batch at the rate that goes with it.
     edge: shorter side that pictures are resized to.
     crop: side of the random crops that E sees. D and G work at 64 x 64; where E sees more,
       BiGAN is generalised (reference section 11).
+    epochs: of all classes (reference section 5).
   """
-  defaults = {"recipe": "paper", "max_labels": 0, "batch": BATCH}
+  defaults = {"recipe": "paper", "max_labels": 0, "size": "full", "batch": 0}
   objective, values = parse_argument(argument, defaults)
   official = values["recipe"] == "official"
   config = base(objective, values["recipe"])
-  scale_batch(config, values["batch"])
-  config.epochs = 400 if values["max_labels"] else 100  # reference section 5
+  config.epochs = 400 if values["max_labels"] else epochs
   config.steps_per_dispatch = 20  # 40 s on 2 CPU cores, after which a signal is heard
   config.data.edge = edge
   config.data.flip = not official  # appendix A.2; the authors' code has no flip
@@ -148,7 +152,25 @@ def convolutional(argument: str, edge: int, crop: int) -> ml_collections.ConfigD
       "z_output": not official,  # section 4: "each linear layer thereafter"
       "z_stddev": 0.5,  # of projections of z at first (reference section 0)
   })
-  return config
+  if values["size"] == "small":
+    _shrink(config)
+  return scale_batch(config, values["batch"])
+
+
+def _shrink(config: ml_collections.ConfigDict) -> None:
+  """For some thousand pictures on a CPU: D and G work at 32 x 32, so that BiGAN is generalised.
+
+  D keeps its width: at 64 x 64 and half of it, the machine's other choice, E and G did not find
+  each other as well (README, "Clip art").
+  """
+  config.batch_size, config.epochs, config.optim.rate = 32, 140, 3e-4
+  config.model.latent_dim = 50
+  config.model.image_shape = (32, 32, 3)
+  config.model.E.widths = (48, 128, 192, 192, 128)
+  if "widths" in config.model.D:  # D is as E, the feature learner.
+    config.model.D.widths = config.model.E.widths
+  else:
+    config.model.D.z_stddev = 0.05
 
 
 def encoder_out_stddev(objective: str) -> float:

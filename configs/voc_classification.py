@@ -34,8 +34,6 @@ def get_config(argument: str = "") -> ml_collections.ConfigDict:
   """The config of `configs/voc_classification.py:argument`."""
   defaults = {"size": "full", "source": "pretrained"}
   trained, values = parse_argument(argument, defaults, judging.VOC_TRAINED)
-  if values["size"] not in ("full", "small"):
-    raise ValueError(f"Config argument size={values['size']}: choose full or small.")
   small = values["size"] == "small"
   config = judging.voc("voc_classification", values["source"])
   config.trained = trained

@@ -37,8 +37,6 @@ from bigan_jax.arguments import parse_argument
 def get_config(argument: str = "") -> ml_collections.ConfigDict:
   """The config of `configs/voc_detection.py:argument`."""
   _, values = parse_argument(argument, {"size": "full", "source": "pretrained"}, ("all",))
-  if values["size"] not in ("full", "small"):
-    raise ValueError(f"Config argument size={values['size']}: choose full or small.")
   small = values["size"] == "small"
   config = judging.voc("voc_detection", values["source"])
   config.shorter = 240 if small else 600  # pixels that a picture's shorter side is scaled to

@@ -38,8 +38,6 @@ def get_config(argument: str = "") -> ml_collections.ConfigDict:
   """The config of `configs/voc_segmentation.py:argument`."""
   defaults = {"size": "full", "source": "pretrained"}
   variant, values = parse_argument(argument, defaults, tuple(STRIDES))
-  if values["size"] not in ("full", "small"):
-    raise ValueError(f"Config argument size={values['size']}: choose full or small.")
   small = values["size"] == "small"
   config = judging.voc("voc_segmentation", values["source"])
   config.stride = STRIDES[variant]

@@ -146,6 +146,24 @@ def test_a_larger_batch_has_the_rate_that_goes_with_it(file: str) -> None:
   }
 
 
+@pytest.mark.parametrize("variant", ["bigan", "gan"])
+def test_a_small_size_for_a_cpu(variant: str) -> None:
+  config = get("image_folder", f"{variant},size=small")
+  configs.validate(config)
+  full = fields(get("image_folder", variant).to_dict())
+  changed = {n: v for n, v in fields(config.to_dict()).items() if v != full[n]}
+  assert changed.pop("model.D.z_stddev", 0.05) == 0.05
+  assert changed.pop("model.D.widths", config.model.E.widths) == config.model.E.widths
+  assert changed == {
+      "batch_size": 32, "epochs": 140, "optim.rate": 3e-4, "model.latent_dim": 50,
+      "model.image_shape": (32, 32, 3), "model.E.widths": (48, 128, 192, 192, 128),
+  }
+  double = get("image_folder", f"{variant},size=small,batch=64")
+  assert double.optim.rate == pytest.approx(3e-4 * 2**0.5)
+  with pytest.raises(ValueError, match="Unknown size 'smal': did you mean 'small'"):
+    get("image_folder", "size=smal")
+
+
 def test_a_batch_of_one_is_refused() -> None:
   with pytest.raises(ValueError, match="batch=1: batch norm needs at least 2 images"):
     get("mnist", "batch=1")
