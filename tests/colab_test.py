@@ -71,10 +71,10 @@ def test_it_installs_what_the_machine_has_and_says_what_jax_sees(
   for name, script in {"nvidia-smi": f"[ {machine} = GPU ]", "python": f"echo '{seen}'"}.items():
     (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
     (tmp_path / name).chmod(0o755)
-  monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+  installed = []
+  monkeypatch.setattr(importlib.util, "find_spec", lambda name: installed[-1:] or None)
   monkeypatch.setattr(glob, "glob", lambda pattern: [])
   shell = interactiveshell.InteractiveShell()
-  installed = []
   shell.register_magic_function(installed.append, magic_name="pip")
   for cell in nbformat.read(NOTEBOOK, as_version=4).cells[1:3]:
     shell.run_cell(cell.source).raise_error()
@@ -83,3 +83,14 @@ def test_it_installs_what_the_machine_has_and_says_what_jax_sees(
   printed = capsys.readouterr().out
   assert f"JAX computes on: {seen}" in printed
   assert ("DOES NOT SEE" in printed) == warns
+
+
+def test_it_stops_where_nothing_could_be_installed(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+  monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+  shell = interactiveshell.InteractiveShell()
+  shell.register_magic_function(lambda line: None, magic_name="pip")
+  with pytest.raises(SystemExit, match="Nothing could be installed from .*: let SOURCE name it"):
+    shell.run_cell(nbformat.read(NOTEBOOK, as_version=4).cells[1].source).raise_error()

@@ -387,7 +387,7 @@ def test_the_config() -> None:
   assert set(optim.rates.values()) == {1.0} and not config.model.padded and config.data.edge == 0
   assert config_file.get_config("all,source=kmeans").init == "k-means"
   assert config_file.get_config("fc8").trained == "fc8"
-  for wrong, message in (("fc7", "did you mean 'fc8'"), ("size=tiny", "choose full or small"),
+  for wrong, message in (("fc7", "did you mean 'fc8'"), ("size=tiny", "choose from full, small"),
                          ("source=nothing", "choose from pretrained, random, kmeans")):
     with pytest.raises(ValueError, match=message):
       config_file.get_config(wrong)
