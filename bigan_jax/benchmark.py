@@ -199,7 +199,8 @@ def time_in_turn(timers: dict[str, rates.Timer], repeats: int) -> Times:
 
 
 def time_stream(
-    quiet: dict[str, rates.Timer], fetching: dict[str, rates.Timer], close: Callable[[], None], repeats: int
+    quiet: dict[str, rates.Timer], fetching: dict[str, rates.Timer], close: Callable[[], None],
+    repeats: int,
 ) -> Times:
   """The same where pictures are decoded: meanwhile nothing else runs, so `quiet` come around.
 
