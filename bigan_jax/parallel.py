@@ -33,11 +33,13 @@ class Programs(NamedTuple):
   """The compiled programs of a run; `step` and `first` say where in the order of images to begin.
 
   train: (replicated state, step, n) -> (replicated state, metrics of each of n steps).
+  watch: the same, with gradient norms among the metrics; for when training met NaN.
   calibrate: (replicated params, replicated carry, rate, first, n) -> (carry, mean metrics).
   close: ends what reads pictures in the background; the programs may be called again.
   """
 
   train: Train
+  watch: Train
   calibrate: Callable[[Any, Calibration, chex.Numeric, int, int], tuple[Calibration, Metrics]]
   close: Callable[[], None]
 
@@ -46,11 +48,14 @@ def programs(setup: Setup, feed: feeds.Feed, key: chex.PRNGKey) -> Programs:
   """Builds the programs of a run; `setup` must name the device axis."""
   train_key, calibration_key = jax.random.split(key)
   def step(
-      state: TrainState, batch: Batch, labels: jax.Array, key: chex.PRNGKey
+      setup: Setup, state: TrainState, batch: Batch, labels: jax.Array, key: chex.PRNGKey
   ) -> tuple[TrainState, Metrics]:
     del labels
     return train_step(setup, state, batch, key)
-  train = supervised(step, feed, train_key)
+  train, watch = (
+      supervised(functools.partial(step, s), feed, train_key)
+      for s in (setup, setup._replace(norms=True))
+  )
   keys = feeds.Keys(*jax.random.split(calibration_key, 3))
   chunk = jax.pmap(
       functools.partial(_calibration_chunk, setup, feed, keys), AXIS,
@@ -62,15 +67,18 @@ def programs(setup: Setup, feed: feeds.Feed, key: chex.PRNGKey) -> Programs:
     held, numbers = feed.send(keys, first, n)
     carry, metrics = chunk(params, carry, held, numbers, rate, first, n)
     return carry, jax.device_get(unreplicate(metrics))
-  return Programs(train, calibrate, feed.close)
+  return Programs(train, watch, calibrate, feed.close)
 
 
 def supervised(step: Step, feed: feeds.Feed, key: chex.PRNGKey) -> Train:
-  """The program that trains by any step; `step` must average over the device axis itself."""
+  """The program that trains by any step; `step` must average over the device axis itself.
+
+  The state that goes in stays as it was: after NaN the same steps are watched from there.
+  """
   keys = feeds.Keys(*jax.random.split(key, 3))
   chunk = jax.pmap(
       functools.partial(_train_chunk, step, feed, keys), AXIS,
-      in_axes=(0, 0, None), static_broadcasted_argnums=3, donate_argnums=0,
+      in_axes=(0, 0, None), static_broadcasted_argnums=3,
   )
   def train(state: Any, first: int, n: int) -> tuple[Any, Metrics]:
     state, metrics = chunk(state, *feed.send(keys, first, n), n)

@@ -29,6 +29,8 @@ class Setup(NamedTuple):
       with one of G and E, each on a minibatch of its own (paper, section 3.3).
     axis_name: the device axis, None outside of a map.
     precision: what the networks are computed with, a key of precision.PRODUCTS.
+    norms: report the norm of every gradient. That reads them all again: 3 % of a step of the MNIST
+      networks on 2 CPU cores, and on a GPU 34 of its 123 kernels.
   """
 
   networks: Networks
@@ -39,6 +41,7 @@ class Setup(NamedTuple):
   discriminator_steps: int = 0
   axis_name: str | None = None
   precision: str = "float32"
+  norms: bool = False
 
   def average(self, tree: chex.ArrayTree) -> chex.ArrayTree:
     """Mean over the device axis."""
@@ -124,7 +127,8 @@ def train_step(
     key: of the whole run; the step folds its number in.
 
   Returns:
-    The state at t + 1, and {"loss": {player: loss}, "grad_norm": {player: norm of each array}}.
+    The state at t + 1, and {"loss": {player: loss}}; with setup.norms also {"grad_norm": {player:
+    norm of each array}}.
   """
   z = draw_latents(setup, jax.random.fold_in(key, state.step), batch.x.shape[0])
   losses, grads = gradients(setup, state.params, batch, z)
@@ -136,7 +140,9 @@ def train_step(
     if turn is not None:
       new = jax.tree.map(lambda n, o, p=player: jnp.where(turn[p], n, o), new, old)
     params[player], opt_state[player] = new
-  metrics = {"loss": losses, "grad_norm": jax.tree.map(optax.tree.norm, grads)}
+  metrics = {"loss": losses}
+  if setup.norms:
+    metrics["grad_norm"] = jax.tree.map(optax.tree.norm, grads)
   return TrainState(state.step + 1, params, opt_state), metrics
 
 

@@ -99,12 +99,25 @@ def train(training: Training, interrupted: Flag) -> None:
       if stop:
         break
       n = when.steps_to_dispatch(step)
-      state, metrics = training.programs.train(state, step, n)
-      check_finite(metrics, step)
+      state, metrics = advance(training.programs, state, step, n)
       step += n
       console.advance(bar, metrics, n * batch_size)
   if interrupted():
     logging.warning("Interrupted: saved at step %d; the same command continues there.", step)
+
+
+def advance(
+    programs: parallel.Programs, state: TrainState, step: int, n: int
+) -> tuple[TrainState, Metrics]:
+  """n training steps; raises FloatingPointError where they meet NaN or infinity.
+
+  Then the same steps are taken once more, to see whether a gradient was the first.
+  """
+  new, metrics = programs.train(state, step, n)
+  if not all(np.isfinite(loss).all() for loss in metrics["loss"].values()):
+    check_finite(programs.watch(state, step, n)[1], step)
+  check_finite(metrics, step)
+  return new, metrics
 
 
 def evaluate(training: Training, state: TrainState, step: int, interrupted: Flag) -> None:
@@ -183,12 +196,12 @@ def check_finite(metrics: Metrics, first: int) -> None:
   """Raises FloatingPointError naming the first step and array that is NaN or infinite.
 
   Args:
-    metrics: of consecutive steps, number `first` and on.
+    metrics: of consecutive steps, number `first` and on. A step's losses come before its gradients.
   """
   leaves = jax.tree_util.tree_leaves_with_path(metrics)
   bad = [(int(np.argmin(np.isfinite(v))), path) for path, v in leaves if not np.isfinite(v).all()]
   if bad:
-    step, path = min(bad, key=lambda pair: pair[0])
+    step, path = min(bad, key=lambda pair: (pair[0], pair[1][0].key != "loss"))
     name = "/".join(str(part.key) for part in path)
     raise FloatingPointError(_not_finite(name, first + step))
 

@@ -137,7 +137,7 @@ def test_updates_are_simultaneous() -> None:
   """Every player's new parameters follow from the old ones of all."""
   setup, state, _ = begin("bigan")
   state = state._replace(params=away_from_zero(state.params), step=jnp.int32(150))
-  new, metrics = step_of("bigan")(state, batch())
+  new, metrics = step_of("bigan", norms=True)(state, batch())
   z = train_step.draw_latents(setup, jax.random.fold_in(KEY, 150), 6)
   (losses, grads), _ = gradients_of("bigan")(state.params, batch(), z)
   expected = compiled(lambda state, grads: {

@@ -10,7 +10,7 @@ AXIS = "batch"  # the device axis of parallel.py, over which batch statistics ar
 
 def leaky_relu(x: jax.Array) -> jax.Array:
   """Leaky ReLU with slope 0.2, the nonlinearity of D and E (paper, appendix A.1)."""
-  return jnp.maximum(x, 0.2 * x)
+  return jnp.where(x > 0, x, 0.2 * x)  # jnp.maximum keeps a mask of ties for its gradient
 
 
 def linear(features: int, name: str, stddev: float = 0.02) -> nn.Dense:
@@ -63,7 +63,9 @@ class BatchNorm(nn.Module):
   def _batch_statistics(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mean and biased variance of each batch: x [..., B, C] -> two of [..., 1, C]."""
     mean = self._average(jnp.mean(x, axis=-2, keepdims=True))
-    return mean, self._average(jnp.mean(jnp.square(x - mean), axis=-2, keepdims=True))
+    # Deviations sum to zero, and so does what the variance tells the mean: one pass less back.
+    deviation = x - jax.lax.stop_gradient(mean)
+    return mean, self._average(jnp.mean(jnp.square(deviation), axis=-2, keepdims=True))
 
   def _sums(self, channels: int) -> tuple[nn.Variable, nn.Variable, nn.Variable]:
     """Count, sum of means and sum of variances, as the authors' weight files hold them."""
