@@ -10,6 +10,7 @@ from bigan_jax.arguments import OBJECTIVES, nearest, parse_argument
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 BATCH = 128  # paper, appendix A
+WARMUP = 5  # epochs, of larger batches
 CONVOLUTIONS = 5  # of the AlexNet that is E, or D
 
 
@@ -49,6 +50,7 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
 
   config.optim = ml_collections.ConfigDict()
   config.optim.rate = 2e-4
+  config.optim.warmup_epochs = 0  # over which the rate rises from zero
   config.optim.final_factor = 0.01  # the rate decays to 2e-6 (paper, appendix A)
   config.optim.b1 = 0.5
   config.optim.b2 = 0.999
@@ -69,7 +71,8 @@ def scale_batch(config: ml_collections.ConfigDict, batch_size: int) -> ml_collec
   The gradient's noise gets sqrt(k) times smaller. Where it outweighs the gradient, Adam divides by
   it, so that sqrt(k) times the rate goes as far in an epoch as before, if both moments forget k
   times as fast (Malladi et al., 2022). From twice the batch on, nothing is left of a b1 of 1/2;
-  with it, D runs away from G (README, "Large batches").
+  with it, D runs away from G, and so it does if the first steps, which Adam takes at full length,
+  are that large: larger batches warm up (Goyal et al., 2017; README, "Large batches").
 
   Raises:
     ValueError: no such batch.
@@ -81,6 +84,7 @@ def scale_batch(config: ml_collections.ConfigDict, batch_size: int) -> ml_collec
   factor = batch_size / config.batch_size
   config.batch_size = batch_size
   config.optim.rate *= math.sqrt(factor)
+  config.optim.warmup_epochs = WARMUP if factor > 1 else 0
   config.optim.b1 = max(0.0, 1 - factor * (1 - config.optim.b1))
   config.optim.b2 = max(0.0, 1 - factor * (1 - config.optim.b2))
   return config
@@ -196,7 +200,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
       "batch_size": 2, "epochs": 0, "stop_epoch": 0, "alternating": 0, "steps_per_dispatch": 1,
       "calibration_steps": 1, "save_every": 1, "eval.every": 1, "eval.images": 0,
       "eval.references": 0, "eval.samples": 100, "model.latent_dim": 1, "model.G.width": 1,
-      "model.E.width": 1, "model.D.width": 1, "optim.weight_decay": 0, "seed": 0,
+      "model.E.width": 1, "model.D.width": 1, "optim.weight_decay": 0, "optim.warmup_epochs": 0,
+      "seed": 0,
       "data.resident_gb": 0, "data.workers": 0,
   })
   flat = dict(_fields(config))

@@ -29,7 +29,7 @@ class TrainState(NamedTuple):
 class Schedule(NamedTuple):
   """Constant for the first half of training, then exponential decay per epoch (reference 5).
 
-  The first decaying epoch is already below `rate`; the last runs at rate * final_factor, and so
+  For large batches it rises from zero by equal steps over the first `warmup_epochs`. The first decaying epoch is already below `rate`; the last runs at rate * final_factor, and so
   does the calibration after it (reference 6).
   """
 
@@ -38,13 +38,16 @@ class Schedule(NamedTuple):
   steps_per_epoch: int
   constant_epochs: int
   decay_epochs: int
+  warmup_epochs: int = 0
 
   def __call__(self, step: chex.Numeric) -> jax.Array:
     """The learning rate at `step` (from 0)."""
     epoch = step // self.steps_per_epoch
     decayed = jnp.clip(epoch - self.constant_epochs + 1, 0, self.decay_epochs)
     decayed /= max(self.decay_epochs, 1)
-    return self.rate * jnp.power(self.final_factor, decayed)
+    rate = self.rate * jnp.power(self.final_factor, decayed)
+    warmup = self.warmup_epochs * self.steps_per_epoch
+    return rate * jnp.minimum(1, (step + 1) / warmup) if warmup else rate
 
 
 class Optimiser(NamedTuple):
@@ -101,7 +104,8 @@ def schedule(optim: ml_collections.ConfigDict, epochs: int, steps_per_epoch: int
   """The schedule of a config: half of the epochs constant, half decaying (paper, appendix A)."""
   decay_epochs = epochs // 2
   return Schedule(
-      optim.rate, optim.final_factor, steps_per_epoch, epochs - decay_epochs, decay_epochs
+      optim.rate, optim.final_factor, steps_per_epoch, epochs - decay_epochs, decay_epochs,
+      optim.warmup_epochs,
   )
 
 

@@ -42,6 +42,7 @@ OUT_OF_RANGE = [
     ("optim.final_factor", 0.0, "above 0 and at most 1"),
     ("optim.weight_decay", -1e-5, "at least 0"),
     ("optim.weight_decay", float("nan"), "at least 0"),
+    ("optim.warmup_epochs", -1, "at least 0"),
     ("optim.b1", 1.0, "below 1"),
     ("optim.b2", -0.1, "below 1"),
     ("stop_epoch", 2, "beyond config.epochs = 1"),

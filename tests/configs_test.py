@@ -141,6 +141,7 @@ def test_a_larger_batch_has_the_rate_that_goes_with_it(file: str) -> None:
   assert changed == {
       "batch_size": 1024,
       "optim.rate": pytest.approx(8**0.5 * 2e-4, rel=1e-12),
+      "optim.warmup_epochs": 5,
       "optim.b1": 0.0,
       "optim.b2": pytest.approx(0.992, rel=1e-12),
   }
@@ -159,7 +160,8 @@ def test_a_small_size_for_a_cpu(variant: str) -> None:
       "model.image_shape": (32, 32, 3), "model.E.widths": (48, 128, 192, 192, 128),
   }
   double = get("image_folder", f"{variant},size=small,batch=64")
-  assert double.optim.rate == pytest.approx(3e-4 * 2**0.5)
+  assert double.optim.rate == pytest.approx(3e-4 * 2**0.5) and double.optim.warmup_epochs == 5
+  assert get("image_folder", f"{variant},size=small,batch=16").optim.warmup_epochs == 0
   with pytest.raises(ValueError, match="Unknown size 'smal': did you mean 'small'"):
     get("image_folder", "size=smal")
 

@@ -29,11 +29,21 @@ def test_schedule_of_mnist(epoch: int, rate: float) -> None:
     np.testing.assert_allclose(jax.jit(schedule.__call__)(jnp.int32(step)), rate, rtol=2e-5)
 
 
+def test_a_rate_that_warms_up() -> None:
+  """By equal steps to the full one, and no further."""
+  cold = Schedule(2e-4, 0.01, steps_per_epoch=10, constant_epochs=6, decay_epochs=6)
+  warm = jax.jit(cold._replace(warmup_epochs=5).__call__)
+  for step, share in ((0, 1 / 50), (1, 2 / 50), (24, 1 / 2), (49, 1), (50, 1), (80, 1), (119, 1)):
+    np.testing.assert_allclose(warm(jnp.int32(step)), share * cold(step), rtol=2e-5)
+
+
 @pytest.mark.parametrize("epochs, halves", [(400, (200, 200)), (5, (3, 2)), (1, (1, 0))])
 def test_schedule_of_a_config(epochs: int, halves: tuple[int, int]) -> None:
-  optim = ml_collections.ConfigDict({"rate": 1e-3, "final_factor": 0.1})
+  optim = ml_collections.ConfigDict({"rate": 1e-3, "final_factor": 0.1, "warmup_epochs": 0})
   schedule = states.schedule(optim, epochs, steps_per_epoch=7)
   assert schedule == Schedule(1e-3, 0.1, 7, *halves)
+  optim.warmup_epochs = 2
+  assert states.schedule(optim, epochs, steps_per_epoch=7) == schedule._replace(warmup_epochs=2)
   np.testing.assert_allclose(schedule(7 * epochs - 1), 1e-4 if halves[1] else 1e-3, rtol=1e-6)
 
 
