@@ -1,6 +1,7 @@
 """Tests of convolutions, their transposes and pooling against XLA's own, values and gradients."""
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -18,6 +19,7 @@ from bigan_jax.models.strided import Window
 # (height, width), kernel, window: the layers of G and D, of E, and cases that round down.
 GEOMETRIES = [
     ((8, 8), 5, Window(stride=2, padding=2)),
+    ((4, 15), 5, Window(stride=2, padding=2)),
     ((9, 7), 5, Window(stride=2, padding=2)),
     ((14, 13), 11, Window(stride=4, padding=5)),
     ((5, 6), 3, Window(padding=1, groups=2)),
@@ -47,6 +49,17 @@ def small_chunks_of_doubles(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
+@pytest.fixture(params=["cpu", "cuda"])
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+  """Computes here what programs for that platform do."""
+  def choose(
+      on_cpu: Callable[..., jax.Array], elsewhere: Callable[..., jax.Array], *args: jax.Array,
+      on_cuda: Callable[..., jax.Array] | None = None,
+  ) -> jax.Array:
+    return (on_cpu if request.param == "cpu" else on_cuda or elsewhere)(*args)
+  monkeypatch.setattr(strided, "_choose", choose)
+
+
 def values_and_gradients(
     f: Callable[..., jax.Array], args: tuple[jax.Array, ...], seed: jax.Array
 ) -> list[jax.Array]:
@@ -58,7 +71,9 @@ def values_and_gradients(
 
 
 @pytest.mark.parametrize("size, k, window", GEOMETRIES)
-def test_convolution_and_both_gradients(size: tuple[int, int], k: int, window: Window) -> None:
+def test_convolution_and_both_gradients(
+    form: None, size: tuple[int, int], k: int, window: Window
+) -> None:
   x = draw(0, BATCH, *size, CHANNELS)
   kernel = draw(1, k, k, CHANNELS // window.groups, FEATURES)
   y = draw(2, BATCH, *(window.positions(n, k) for n in size), FEATURES)
@@ -69,7 +84,9 @@ def test_convolution_and_both_gradients(size: tuple[int, int], k: int, window: W
 
 
 @pytest.mark.parametrize("size, k, window", GEOMETRIES)
-def test_transpose_and_both_gradients(size: tuple[int, int], k: int, window: Window) -> None:
+def test_transpose_and_both_gradients(
+    form: None, size: tuple[int, int], k: int, window: Window
+) -> None:
   x = draw(0, BATCH, *size, CHANNELS)
   kernel = draw(1, k, k, CHANNELS // window.groups, FEATURES)
   y = draw(2, BATCH, *(window.positions(n, k) for n in size), FEATURES)
@@ -131,7 +148,7 @@ def test_max_pool_of_negative_values_ignores_the_padding(size: tuple[int, int]) 
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 9)])
-def test_gradient_of_max_pool_goes_to_the_first_maximum(size: tuple[int, int]) -> None:
+def test_gradient_of_max_pool_goes_to_the_first_maximum(form: None, size: tuple[int, int]) -> None:
   x = jnp.round(draw(0, 2, *size, 3))  # many ties
   def native_max_pool(x: jax.Array) -> jax.Array:
     sides = ((0, 0), (1, 1), (1, 1), (0, 0))
@@ -160,7 +177,25 @@ def test_the_form_follows_the_platform() -> None:
     assert program(platform).count("stablehlo.convolution") == 6  # three for each of two layers
     assert "stablehlo.dot_general" not in program(platform)
     assert "stablehlo.while" not in program(platform)
+    assert ("select_and_scatter" in program(platform)) == (platform == "tpu")
   assert "stablehlo.convolution" not in program("cpu")
+
+
+@pytest.mark.parametrize("side", [8, 16])
+def test_programs_for_gpus_meet_no_map_that_is_smaller_than_a_kernel_of_strided_layers(
+    side: int,
+) -> None:
+  """Of a dilated map XLA multiplies the zeros too if it has fewer entries than the kernel."""
+  window = Window(stride=2, padding=2)
+  x, kernel = draw(0, 2, side, side, 3), draw(1, 5, 5, 3, 4)
+  y = draw(2, 2, side // 2, side // 2, 4)
+  def gradients(x: jax.Array, kernel: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return jax.vjp(lambda *args: strided.convolve(*args, window), x, kernel)[1](y)
+  lowered = jax.jit(gradients).trace(x, kernel, y).lower(lowering_platforms=("cuda",)).as_text()
+  rows, columns = {8: ((5, 6), (5, 4)), 16: ((8, 8), (8, 8))}[side]
+  for r, c in zip(rows, columns):  # what is dilated: of the gradients in x, and in the kernel
+    assert re.search(rf"stablehlo.convolution.*tensor<2x{r}x{c}x4xf64>", lowered)
+  assert len(re.findall("stablehlo.convolution", lowered)) == 2
 
 
 def test_one_export_serves_all_platforms() -> None:
