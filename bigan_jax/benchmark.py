@@ -24,8 +24,7 @@ import jax.numpy as jnp
 import ml_collections
 from ml_collections import config_flags
 
-from bigan_jax import arguments, feeds, flops, models, parallel, program, rates, trainer
-from bigan_jax import config as configs
+from bigan_jax import arguments, feeds, flops, models, parallel, program, rates, rules, trainer
 from bigan_jax.data import batches, fake, stream
 from bigan_jax.objectives import Batch
 from bigan_jax.train_step import train_step
@@ -145,7 +144,7 @@ def measure(
     config.data.name = "fake"
   train_set, _ = batches.load(config, may_stream=True)
   images = train_set.size if own_data else config.batch_size  # Any batch can be made of noise.
-  configs.validate_batch(config.batch_size, images, jax.device_count())
+  rules.validate_batch(config.batch_size, images, jax.device_count())
   assembler = batches.assembler(config)
   feed = feeds.place(train_set, config.batch_size, assembler, config.data.workers, steps)
   with contextlib.closing(feed):
@@ -243,7 +242,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
   if config.job != "train":
     raise ValueError(f"config.job is {config.job!r}: give the config of a training, such as "
                      "configs/mnist.py.")
-  configs.validate(config)
+  rules.validate(config)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -16,8 +16,9 @@ import ml_collections
 from ml_collections import config_flags
 import numpy as np
 
-from bigan_jax import arguments, exported, models, official_arrays, official_files, outputs, program
-from bigan_jax import config as configs
+from bigan_jax import (
+    arguments, exported, models, official_arrays, official_files, outputs, program, rules
+)
 from bigan_jax.data import batches
 from bigan_jax.evaluation import metrics
 from bigan_jax.objectives import OBJECTIVES
@@ -101,7 +102,7 @@ def _check_config(config: ml_collections.ConfigDict) -> None:
   if config.job != "train":
     raise ValueError(f"config.job is {config.job!r}: give the config that the networks were "
                      "trained with, such as configs/imagenet.py:bigan,recipe=official.")
-  configs.validate(config)
+  rules.validate(config)
   if config.recipe != "official":
     raise ValueError(f"config.recipe is {config.recipe!r}, but the authors' files hold networks of "
                      f"their own: --config=FILE.py:{config.objective},recipe=official.")

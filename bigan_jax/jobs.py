@@ -3,8 +3,7 @@
 import jax
 import ml_collections
 
-from bigan_jax import config as configs
-from bigan_jax import models, neighbours_job, probe_job, trainer
+from bigan_jax import models, neighbours_job, probe_job, rules, trainer
 from bigan_jax.data import batches
 from bigan_jax.evaluation import metrics, pictures
 from bigan_jax.objectives import OBJECTIVES
@@ -20,13 +19,13 @@ FREE_TO_CHANGE = (
 def train(config: ml_collections.ConfigDict, workdir: str) -> None:
   """Trains a feature learner and judges it on the way (paper, sections 3 and 4)."""
   # What is sure to be refused is refused before pictures are prepared and read.
-  configs.validate_share(config.batch_size, jax.device_count())
+  rules.validate_share(config.batch_size, jax.device_count())
   check_run(workdir, config.to_dict(), FREE_TO_CHANGE)
   batches.prepare_first(config)
   # The handlers outlast the folder, which on closing waits for the last state to be written.
   with trainer.interruption() as interrupted:
     train_set, judged_set = batches.load(config, may_stream=True)
-    configs.validate_batch(config.batch_size, train_set.size, jax.device_count())
+    rules.validate_batch(config.batch_size, train_set.size, jax.device_count())
     objective, networks = OBJECTIVES[config.objective], models.build(config.model)
     judge = metrics.judge(config, networks, objective, train_set, judged_set)
     best = (objective.metric, "max")

@@ -3,7 +3,8 @@
 import ml_collections
 
 from bigan_jax.arguments import nearest
-from bigan_jax.config import PRECISIONS, check_least, data_section
+from bigan_jax.config import data_section
+from bigan_jax.rules import PRECISIONS, check_least
 
 VOC_TRAINED = ("fc6_8", "fc8", "all")  # layers, in classification
 VOC_SOURCES = ("pretrained", "random", "kmeans")

@@ -13,8 +13,7 @@ from absl import app
 from absl import flags
 from ml_collections import config_flags
 
-from bigan_jax import arguments, judging, program
-from bigan_jax import config as configs
+from bigan_jax import arguments, judging, program, rules
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "FILE.py[:variant[,key=value...]].")
 COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT at which process 0 listens.")
@@ -33,11 +32,11 @@ def main(argv: Sequence[str]) -> None:
   if argv[1:]:
     raise app.UsageError(f"Unexpected argument {argv[1]!r}: flags begin with --.")
   arguments.refuse_derived(config_flags.get_override_values(flags.FLAGS["config"]))
-  rules = configs if CONFIG.value.job == "train" else judging
-  rules.validate(CONFIG.value)
+  training = CONFIG.value.job == "train"
+  (rules if training else judging).validate(CONFIG.value)
   own = (COORDINATOR.value, PROCESSES.value, PROCESS.value)
   many = DISTRIBUTED.value or any(value is not None for value in own)
-  if many and CONFIG.value.job != "train":
+  if many and not training:
     raise ValueError(f"The job {CONFIG.value.job} needs one process: leave --coordinator out.")
   from bigan_jax import jobs, processes  # Here, so that --help and bad flags are answered at once.
 

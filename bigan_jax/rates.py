@@ -30,7 +30,7 @@ def yardstick(platform: str) -> Yardstick:
 
 
 def product_timer(kind: str, size: Yardstick) -> Timer:
-  """A timing of square products at one of config.PRECISIONS; gives FLOP/s."""
+  """A timing of square products at one of rules.PRECISIONS; gives FLOP/s."""
   a = jax.random.normal(jax.random.PRNGKey(0), (size.side, size.side)) / size.side**0.5
   a = precision.narrow_input(a, kind)
   chain = jax.jit(lambda a, b: jax.lax.fori_loop(0, size.times, lambda _, b: a @ b, b))

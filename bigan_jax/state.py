@@ -29,8 +29,9 @@ class TrainState(NamedTuple):
 class Schedule(NamedTuple):
   """Constant for the first half of training, then exponential decay per epoch (reference 5).
 
-  For large batches it rises from zero by equal steps over the first `warmup_epochs`. The first decaying epoch is already below `rate`; the last runs at rate * final_factor, and so
-  does the calibration after it (reference 6).
+  The first decaying epoch is already below `rate`; the last runs at rate * final_factor, and so
+  does the calibration after it (reference 6). Over the first `warmup_epochs`, if any, the rate rises
+  from zero by equal steps.
   """
 
   rate: float

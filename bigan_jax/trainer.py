@@ -196,7 +196,7 @@ def check_finite(metrics: Metrics, first: int) -> None:
   """Raises FloatingPointError naming the first step and array that is NaN or infinite.
 
   Args:
-    metrics: of consecutive steps, number `first` and on. A step's losses come before its gradients.
+    metrics: of consecutive steps, number `first` and on; a step's losses precede its gradients.
   """
   leaves = jax.tree_util.tree_leaves_with_path(metrics)
   bad = [(int(np.argmin(np.isfinite(v))), path) for path, v in leaves if not np.isfinite(v).all()]

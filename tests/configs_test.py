@@ -8,8 +8,8 @@ import jax
 import ml_collections
 import pytest
 
-from bigan_jax import arguments, jobs, models
-from bigan_jax import config as configs
+from bigan_jax import arguments, jobs, models, rules
+from bigan_jax import config as shared
 from bigan_jax.data import prepare
 from bigan_jax.objectives import OBJECTIVES
 
@@ -46,9 +46,9 @@ def test_builds_and_is_valid(file: str, objective: str, recipe: str) -> None:
   config = get(file, f"{objective},recipe={recipe}")
   if config.model.encoder_shape != config.model.image_shape and "regressor" in objective:
     with pytest.raises(ValueError, match="shows E the images of G, but E sees 112 pixels"):
-      configs.validate(config)
+      rules.validate(config)
     return
-  configs.validate(config)
+  rules.validate(config)
   assert (config.objective, config.recipe) == (objective, recipe)
   assert config.job in jobs.JOBS and config.data.name in prepare.NAMES
   networks, chosen = models.build(config.model), OBJECTIVES[objective]
@@ -150,7 +150,7 @@ def test_a_larger_batch_has_the_rate_that_goes_with_it(file: str) -> None:
 @pytest.mark.parametrize("variant", ["bigan", "gan"])
 def test_a_small_size_for_a_cpu(variant: str) -> None:
   config = get("image_folder", f"{variant},size=small")
-  configs.validate(config)
+  rules.validate(config)
   full = fields(get("image_folder", variant).to_dict())
   changed = {n: v for n, v in fields(config.to_dict()).items() if v != full[n]}
   assert changed.pop("model.D.z_stddev", 0.05) == 0.05
@@ -169,3 +169,9 @@ def test_a_small_size_for_a_cpu(variant: str) -> None:
 def test_a_batch_of_one_is_refused() -> None:
   with pytest.raises(ValueError, match="batch=1: batch norm needs at least 2 images"):
     get("mnist", "batch=1")
+
+
+def test_what_all_share_are_plain_values() -> None:
+  config = shared.base("gan", "official")
+  assert json.loads(json.dumps(config.to_dict())) == config.to_dict()
+  assert (config.objective, config.recipe, config.job) == ("gan", "official", "train")

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 ORDER = (  # A module may import from lines above its own, and from its own folder.
     "arguments disk latents clock precision processes flops",
     "outputs rates",
-    "config program",
+    "config rules program",
     "judging",
     "data",
     "models",
@@ -33,7 +33,7 @@ ORDER = (  # A module may import from lines above its own, and from its own fold
     "feature_files loaded model_card official_arrays official_files table2",
     "main export features import_official table1 table3 report benchmark",
 )
-LIGHT = {f"bigan_jax.{name}" for name in ("arguments", "config", "judging", "program")}
+LIGHT = {f"bigan_jax.{name}" for name in ("arguments", "config", "rules", "judging", "program")}
 RANKS = {name: rank for rank, line in enumerate(ORDER) for name in line.split()}
 DISTRIBUTIONS = {"absl": "absl-py", "PIL": "pillow", "sklearn": "scikit-learn", "orbax":
                  "orbax-checkpoint", "cv2": "opencv-contrib-python-headless"}

@@ -166,7 +166,8 @@ def _native_kernel_gradient(
   shape = (k, k, x.shape[-1] // window.groups, y.shape[-1])
   kernel = jax.ShapeDtypeStruct(shape, x.dtype)
   y, more = _at_least(least, y, window)
-  return jax.linear_transpose(lambda kernel: _native_convolve(window, x, kernel, more), kernel)(y)[0]
+  convolve_x = partial(_native_convolve, window, x, more=more)
+  return jax.linear_transpose(convolve_x, kernel)(y)[0]
 
 
 def _at_least(size: Size, y: jax.Array, window: Window) -> tuple[jax.Array, Size]:

@@ -7,7 +7,7 @@ import ml_collections
 import numpy as np
 
 from bigan_jax import config as configs
-from bigan_jax import feeds
+from bigan_jax import feeds, rules
 from bigan_jax.data import batches
 from bigan_jax.data.splits import Split, Stored
 from bigan_jax.transfer import crops, fine_tuning, head, initialise, source, supervised_step
@@ -79,7 +79,7 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
   del folder
   train_set, judged_set = batches.load(config, may_stream=True)
   validate_labels(config.data.name, train_set)
-  configs.validate_batch(config.batch_size, train_set.size, jax.device_count(), least=1)
+  rules.validate_batch(config.batch_size, train_set.size, jax.device_count(), least=1)
   network = head.build(config.model, train_set.num_classes)
   exam = crops.examination(config, network, judged_set)
   layers = source.hidden_layers(config.model)

@@ -12,8 +12,7 @@ import ml_collections
 import numpy as np
 import optax
 
-from bigan_jax import config as configs
-from bigan_jax import disk, feeds, results
+from bigan_jax import disk, feeds, results, rules
 from bigan_jax.clock import clock
 from bigan_jax.data import batches, voc
 from bigan_jax.evaluation import pictures
@@ -64,7 +63,7 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
   )
   labels, truth = voc.class_labels(train.pictures), voc.class_labels(test.pictures)
   check_labels(config, labels, truth)
-  configs.validate_batch(config.batch_size, len(train), jax.device_count(), least=1)
+  rules.validate_batch(config.batch_size, len(train), jax.device_count(), least=1)
   network, look = head.build(config.model, voc.NUM_CLASSES), batches.views(config)
   side, flip = config.model.image_shape[0], config.data.flip
   exam = Examination(network, look, test, truth, side, flip, config.seed)

@@ -7,8 +7,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from bigan_jax import config as configs
-from bigan_jax import feeds
+from bigan_jax import feeds, rules
 from bigan_jax.clock import clock
 from bigan_jax.data import prepare, voc
 from bigan_jax.models.layers import AXIS
@@ -44,7 +43,7 @@ def resolve(
 
 def _validate(config: ml_collections.ConfigDict) -> None:
   """Raises ValueError for a field of this job alone that is out of range."""
-  configs.check_least(config, {
+  rules.check_least(config, {
       "shorter": 1, "regions.count": 1, "regions.foreground": 0, "proposals.most": 1,
       "proposals.longest": 1, "eval.images": 0, "eval.overlap": 0, "eval.floor": 0, "eval.most": 1,
   })
@@ -79,7 +78,7 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
   boxes, test_boxes = proposals(config, train, "train"), proposals(config, test, "test")
   material = region_batches.gather(config, train, boxes)
   size = len(material.chosen)
-  configs.validate_batch(config.batch_size, size, jax.device_count(), least=1)
+  rules.validate_batch(config.batch_size, size, jax.device_count(), least=1)
   network = fast_rcnn.build(config.model, voc.NUM_CLASSES)
   value_range = tuple(config.model.value_range)
   detector = Detector(

@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import ml_collections
 import optax
 
-from bigan_jax import config as configs
-from bigan_jax import disk, feeds, results
+from bigan_jax import disk, feeds, results, rules
 from bigan_jax.clock import clock
 from bigan_jax.data import batches
 from bigan_jax.transfer import canvas, fcn, fine_tuning, source, voc_pictures, voc_start
@@ -51,7 +50,7 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
       voc_pictures.load(config, split, "segmentation")
       for split in (config.train_split, config.test_split)
   )
-  configs.validate_batch(config.batch_size, len(train), jax.device_count(), least=1)
+  rules.validate_batch(config.batch_size, len(train), jax.device_count(), least=1)
   network, look = build(config), batches.views(config)
   side, fill = config.model.image_shape[0], canvas.blank(config.model.value_range)
   exam = exams.Examination(network, look, test, side, fill)
