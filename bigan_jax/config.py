@@ -46,7 +46,7 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
 
   config.optim = ml_collections.ConfigDict()
   config.optim.rate = 2e-4
-  config.optim.warmup_epochs = 0  # over which the rate rises from zero
+  config.optim.warmup_epochs = 0  # the rate rises meanwhile; at most half of the constant ones
   config.optim.final_factor = 0.01  # the rate decays to 2e-6 (paper, appendix A)
   config.optim.b1 = 0.5
   config.optim.b2 = 0.999

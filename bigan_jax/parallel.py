@@ -32,8 +32,9 @@ Train = Callable[[Any, int, int], tuple[Any, Metrics]]
 class Programs(NamedTuple):
   """The compiled programs of a run; `step` and `first` say where in the order of images to begin.
 
-  train: (replicated state, step, n) -> (replicated state, metrics of each of n steps).
-  watch: the same, with gradient norms among the metrics; for when training met NaN.
+  train: (replicated state, step, n) -> (replicated state, metrics of each of n steps). The state
+    that goes in stays as it was: after NaN the same steps are watched from there.
+  watch: the same, with the norm of every gradient among the metrics.
   calibrate: (replicated params, replicated carry, rate, first, n) -> (carry, mean metrics).
   close: ends what reads pictures in the background; the programs may be called again.
   """
@@ -47,15 +48,14 @@ class Programs(NamedTuple):
 def programs(setup: Setup, feed: feeds.Feed, key: chex.PRNGKey) -> Programs:
   """Builds the programs of a run; `setup` must name the device axis."""
   train_key, calibration_key = jax.random.split(key)
-  def step(
-      setup: Setup, state: TrainState, batch: Batch, labels: jax.Array, key: chex.PRNGKey
-  ) -> tuple[TrainState, Metrics]:
-    del labels
-    return train_step(setup, state, batch, key)
-  train, watch = (
-      supervised(functools.partial(step, s), feed, train_key)
-      for s in (setup, setup._replace(norms=True))
-  )
+  def program(setup: Setup) -> Train:
+    def step(
+        state: TrainState, batch: Batch, labels: jax.Array, key: chex.PRNGKey
+    ) -> tuple[TrainState, Metrics]:
+      del labels
+      return train_step(setup, state, batch, key)
+    return supervised(step, feed, train_key, donate=False)
+  train, watch = program(setup), program(setup._replace(norms=True))
   keys = feeds.Keys(*jax.random.split(calibration_key, 3))
   chunk = jax.pmap(
       functools.partial(_calibration_chunk, setup, feed, keys), AXIS,
@@ -70,15 +70,16 @@ def programs(setup: Setup, feed: feeds.Feed, key: chex.PRNGKey) -> Programs:
   return Programs(train, watch, calibrate, feed.close)
 
 
-def supervised(step: Step, feed: feeds.Feed, key: chex.PRNGKey) -> Train:
+def supervised(step: Step, feed: feeds.Feed, key: chex.PRNGKey, donate: bool = True) -> Train:
   """The program that trains by any step; `step` must average over the device axis itself.
 
-  The state that goes in stays as it was: after NaN the same steps are watched from there.
+  Args:
+    donate: the state that goes in is used up, and its memory used again.
   """
   keys = feeds.Keys(*jax.random.split(key, 3))
   chunk = jax.pmap(
       functools.partial(_train_chunk, step, feed, keys), AXIS,
-      in_axes=(0, 0, None), static_broadcasted_argnums=3,
+      in_axes=(0, 0, None), static_broadcasted_argnums=3, donate_argnums=0 if donate else (),
   )
   def train(state: Any, first: int, n: int) -> tuple[Any, Metrics]:
     state, metrics = chunk(state, *feed.send(keys, first, n), n)

@@ -29,8 +29,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
       "calibration_steps": 1, "save_every": 1, "eval.every": 1, "eval.images": 0,
       "eval.references": 0, "eval.samples": 100, "model.latent_dim": 1, "model.G.width": 1,
       "model.E.width": 1, "model.D.width": 1, "optim.weight_decay": 0, "optim.warmup_epochs": 0,
-      "seed": 0,
-      "data.resident_gb": 0, "data.workers": 0,
+      "seed": 0, "data.resident_gb": 0, "data.workers": 0,
   })
   flat = dict(_fields(config))
   for name in ("optim.rate", "optim.final_factor"):

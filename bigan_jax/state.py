@@ -31,7 +31,7 @@ class Schedule(NamedTuple):
 
   The first decaying epoch is already below `rate`; the last runs at rate * final_factor, and so
   does the calibration after it (reference 6). Over the first `warmup_epochs`, if any, the rate rises
-  from zero by equal steps.
+  by equal steps.
   """
 
   rate: float
@@ -104,9 +104,10 @@ class Optimiser(NamedTuple):
 def schedule(optim: ml_collections.ConfigDict, epochs: int, steps_per_epoch: int) -> Schedule:
   """The schedule of a config: half of the epochs constant, half decaying (paper, appendix A)."""
   decay_epochs = epochs // 2
+  constant_epochs = epochs - decay_epochs
   return Schedule(
-      optim.rate, optim.final_factor, steps_per_epoch, epochs - decay_epochs, decay_epochs,
-      optim.warmup_epochs,
+      optim.rate, optim.final_factor, steps_per_epoch, constant_epochs, decay_epochs,
+      min(optim.warmup_epochs, constant_epochs // 2),
   )
 
 

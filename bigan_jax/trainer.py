@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from bigan_jax import console, feeds, models, parallel, processes
+from bigan_jax import console, feeds, finite, models, parallel, processes
 from bigan_jax.clock import Clock, clock
 from bigan_jax.data import batches
 from bigan_jax.data.splits import Split, Stored
@@ -109,20 +109,24 @@ def train(training: Training, interrupted: Flag) -> None:
 def advance(
     programs: parallel.Programs, state: TrainState, step: int, n: int
 ) -> tuple[TrainState, Metrics]:
-  """n training steps; raises FloatingPointError where they meet NaN or infinity.
+  """n training steps; raises FloatingPointError where a loss is NaN or infinite.
 
-  Then the same steps are taken once more, to see whether a gradient was the first.
+  Then what came before it is looked for: in the state, and in the gradients of the same steps.
   """
   new, metrics = programs.train(state, step, n)
   if not all(np.isfinite(loss).all() for loss in metrics["loss"].values()):
-    check_finite(programs.watch(state, step, n)[1], step)
-  check_finite(metrics, step)
+    del new  # makes room
+    finite.check_state(parallel.unreplicate(state), step)
+    logging.info("NaN or infinity: from step %d on again, to see where it began.", step)
+    finite.check_metrics(programs.watch(state, step, n)[1], step)
+    finite.check_metrics(metrics, step)
   return new, metrics
 
 
 def evaluate(training: Training, state: TrainState, step: int, interrupted: Flag) -> None:
   """Calibrates, judges, and writes a row and the networks; gives up when interrupted."""
   began = time.time()
+  finite.check_state({"params": parallel.unreplicate(state.params)}, step)
   epoch = step // training.clock.steps_per_epoch
   row = {"step": step, "epoch": epoch, "rate": float(training.setup.rate(step))}
   calibrated = calibrate(training, state, step, interrupted)
@@ -181,36 +185,9 @@ def gradient_norms(state: TrainState, b2: float) -> dict[str, float]:
 
 
 def save(run: RunFolder, step: int, state: Any) -> None:
-  """Saves a state from which training can go on; raises FloatingPointError for any other.
-
-  Adam's second moments overflow where gradients are finite, and stop training without a trace.
-  """
-  for path, leaf in jax.tree_util.tree_leaves_with_path(state):
-    if not np.isfinite(leaf).all():
-      raise FloatingPointError(_not_finite(jax.tree_util.keystr(path, simple=True, separator="/"),
-                                           step))
+  """Saves a state from which training can go on; raises FloatingPointError for any other."""
+  finite.check_state(state, step)
   run.save_state(step, state)
-
-
-def check_finite(metrics: Metrics, first: int) -> None:
-  """Raises FloatingPointError naming the first step and array that is NaN or infinite.
-
-  Args:
-    metrics: of consecutive steps, number `first` and on; a step's losses precede its gradients.
-  """
-  leaves = jax.tree_util.tree_leaves_with_path(metrics)
-  bad = [(int(np.argmin(np.isfinite(v))), path) for path, v in leaves if not np.isfinite(v).all()]
-  if bad:
-    step, path = min(bad, key=lambda pair: (pair[0], pair[1][0].key != "loss"))
-    name = "/".join(str(part.key) for part in path)
-    raise FloatingPointError(_not_finite(name, first + step))
-
-
-def _not_finite(name: str, step: int) -> str:
-  return (
-      f"Training met NaN or infinity in {name} at step {step}; the newest checkpoint is from before: "
-      "lower config.optim.rate, or change config.seed, and start a new --workdir."
-  )
 
 
 @contextlib.contextmanager

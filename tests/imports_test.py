@@ -11,7 +11,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 ORDER = (  # A module may import from lines above its own, and from its own folder.
-    "arguments disk latents clock precision processes flops",
+    "arguments disk latents clock precision processes flops finite",
     "outputs rates",
     "config rules program",
     "judging",

@@ -108,7 +108,8 @@ def test_devices_share_statistics() -> None:
 
 def test_leaky_relu() -> None:
   np.testing.assert_allclose(leaky_relu(jnp.array([-10.0, 0.0, 3.0])), [-2, 0, 3])
-  np.testing.assert_allclose(jax.grad(leaky_relu)(-1.0), 0.2)
+  gradients = jax.vmap(jax.grad(leaky_relu))(jnp.array([-1.0, 0.0, 1.0]))
+  np.testing.assert_allclose(gradients, [0.2, 0.2, 1])
 
 
 @pytest.mark.parametrize("stddev", [0, 0.02, 0.5])

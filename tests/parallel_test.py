@@ -153,6 +153,18 @@ def test_each_program_is_compiled_once(
   assert compiled == [1, 0, 1, 0]
 
 
+def test_the_same_steps_may_be_taken_again_and_watched(case: Case) -> None:
+  state = parallel.replicate(case.state)
+  new, metrics = case.programs.train(state, FIRST_STEP, STEPS)
+  again, watched = case.programs.watch(state, FIRST_STEP, STEPS)
+  assert set(metrics) == {"loss"} and set(watched) == {"loss", "grad_norm"}
+  chex.assert_trees_all_close(again, new, rtol=1e-5, atol=1e-6)
+  chex.assert_trees_all_close(watched["loss"], metrics["loss"], rtol=1e-5)
+  norms = jax.tree.leaves(watched["grad_norm"])
+  assert len(norms) == len(jax.tree.leaves(case.state.params))
+  assert all(norm.shape == (STEPS,) and np.isfinite(norm).all() for norm in norms)
+
+
 def test_calibration_counts_its_steps(case: Case) -> None:
   carry, metrics = case.calibrate(STEPS)
   counts = [sums["count"] for stats in carry.batch_stats.values() for sums in stats.values()]

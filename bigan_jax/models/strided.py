@@ -3,7 +3,8 @@
 XLA's CPU backend is slow at the gradients of strided and grouped convolutions and of max pooling,
 above all within loops. There, and only there (`_choose`), the three products of a layer are
 computed as patches times a matrix, a few images at a time so that patches stay in cache; other
-platforms get XLA's own convolutions. Both are exact: the same products, summed in another order.
+platforms get XLA's own convolutions, GPUs with small maps enlarged (`_at_least`). All are exact:
+the same products, summed in another order.
 """
 
 from collections.abc import Callable
@@ -48,14 +49,16 @@ def transposed(y: jax.Array, kernel: jax.Array, window: Window, size: Size) -> j
   """The transpose of `convolve` in x: y [B, H', W', O] -> [B, *size, C]."""
   patches = partial(_by_group, partial(_patches_transposed, size=size), window)
   native = partial(_native_transposed, window, size=size)
-  return _choose(patches, native, y, kernel, on_cuda=partial(native, least=kernel.shape[:2]))
+  least = kernel.shape[:2]  # else XLA takes y for the kernel
+  return _choose(patches, native, y, kernel, on_cuda=partial(native, least=least))
 
 
 def kernel_gradient(x: jax.Array, y: jax.Array, window: Window, k: int) -> jax.Array:
   """The transpose of `convolve` in its kernel, from x [B, H, W, C] and y [B, H', W', O]."""
   patches = partial(_by_group, partial(_patches_kernel_gradient, k=k), window)
   native = partial(_native_kernel_gradient, window, k=k)
-  return _choose(patches, native, x, y, on_cuda=partial(native, least=(k + 1, 0)))
+  least = (k + 1, 0)  # of y, in one axis larger than the result, else XLA sees no gradient in it
+  return _choose(patches, native, x, y, on_cuda=partial(native, least=least))
 
 
 convolve.defvjp(
@@ -173,9 +176,9 @@ def _native_kernel_gradient(
 def _at_least(size: Size, y: jax.Array, window: Window) -> tuple[jax.Array, Size]:
   """y with so many rows and columns, zeros being the last of them, and how many those are.
 
-  XLA for GPUs takes strided layers whose maps are smaller than their kernel for something else, and
-  writes the stride out as zeros to multiply with: 1040 instead of 554 GFLOP a step of the image
-  networks, for the sake of their 4 x 4 maps.
+  XLA for GPUs knows the gradients of a strided convolution by their shapes. Of maps smaller than the
+  kernel it writes the stride out as zeros, and multiplies with them: 1,040 instead of 556 GFLOP in a
+  step of the image networks, for the sake of their 4 x 4 maps (docs/roofline.md).
   """
   least = size if window.stride > 1 else (0, 0)
   more = tuple(max(n - had, 0) for n, had in zip(least, y.shape[1:3]))

@@ -10,9 +10,9 @@ import jax
 import ml_collections
 import tqdm
 
-from bigan_jax import console, parallel
+from bigan_jax import console, finite, parallel
 from bigan_jax.clock import Clock
-from bigan_jax.trainer import Flag, check_finite, save
+from bigan_jax.trainer import Flag, save
 from bigan_jax.transfer.supervised_step import HeadState, Measures, Setup
 from bigan_jax.workdir import RunFolder
 
@@ -70,7 +70,7 @@ def fit(job: Fit, interrupted: Flag) -> HeadState:
         break
       n = when.steps_to_dispatch(step)
       state, measures = job.program(state, step, n)
-      check_finite(measures, step)
+      finite.check_metrics(measures, step)
       step += n
       console.advance(bar, {"loss": {"loss": measures["loss"]}}, n * batch_size)
   if interrupted():
@@ -81,6 +81,7 @@ def fit(job: Fit, interrupted: Flag) -> HeadState:
 def evaluate(job: Fit, state: HeadState, step: int) -> None:
   """Judges, and writes a row and the network."""
   began = time.time()
+  finite.check_state(state, step)
   epoch, over = divmod(step, job.clock.steps_per_epoch)
   row = {"step": step, "epoch": epoch, "rate": float(job.setup.rate(step))}
   row |= training_measures(state, over or job.clock.steps_per_epoch)
