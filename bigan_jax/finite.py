@@ -31,6 +31,6 @@ def check_state(state: chex.ArrayTree, step: int) -> None:
 def _sentence(path: tuple, step: int) -> str:
   name = jax.tree_util.keystr(path, simple=True, separator="/")
   return (
-      f"Training met NaN or infinity in {name} at step {step}; the newest checkpoint is from before: "
-      "lower config.optim.rate, or change config.seed, and start a new --workdir."
+      f"Training met NaN or infinity in {name} at step {step}; the newest checkpoint is from before"
+      ": lower config.optim.rate, or change config.seed, and start a new --workdir."
   )

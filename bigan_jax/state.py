@@ -30,8 +30,8 @@ class Schedule(NamedTuple):
   """Constant for the first half of training, then exponential decay per epoch (reference 5).
 
   The first decaying epoch is already below `rate`; the last runs at rate * final_factor, and so
-  does the calibration after it (reference 6). Over the first `warmup_epochs`, if any, the rate rises
-  by equal steps.
+  does the calibration after it (reference 6). Over the first `warmup_epochs`, if any, it rises by
+  equal steps.
   """
 
   rate: float

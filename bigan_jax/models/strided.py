@@ -176,9 +176,9 @@ def _native_kernel_gradient(
 def _at_least(size: Size, y: jax.Array, window: Window) -> tuple[jax.Array, Size]:
   """y with so many rows and columns, zeros being the last of them, and how many those are.
 
-  XLA for GPUs knows the gradients of a strided convolution by their shapes. Of maps smaller than the
-  kernel it writes the stride out as zeros, and multiplies with them: 1,040 instead of 556 GFLOP in a
-  step of the image networks, for the sake of their 4 x 4 maps (docs/roofline.md).
+  XLA for GPUs knows the gradients of a strided convolution by their shapes. Of maps smaller than
+  the kernel it writes the stride out as zeros, and multiplies with them: 1,040 instead of 556
+  GFLOP in a step of the image networks, for the sake of their 4 x 4 maps (docs/roofline.md).
   """
   least = size if window.stride > 1 else (0, 0)
   more = tuple(max(n - had, 0) for n, had in zip(least, y.shape[1:3]))
