@@ -11,7 +11,7 @@ import numpy as np
 from bigan_jax import processes
 from bigan_jax.data import batches, order
 from bigan_jax.data.splits import Split, Stored
-from bigan_jax.data.stream import Make, Stream, batch
+from bigan_jax.data.stream import Make, Stream, batch, on_host
 from bigan_jax.models.layers import AXIS
 from bigan_jax.objectives import Batch
 
@@ -42,16 +42,17 @@ class Resident(NamedTuple):
   batch_size: int
   assembler: batches.Assembler
 
-  def send(self, keys: Keys, step: int, n: int) -> tuple[Any, tuple[int, ...]]:
-    """What the program of n steps is given: arrays [devices, ...], and numbers."""
-    del keys, n
-    return self.held, order.start_of(step, self.batch_size, self.size)
+  def send(self, keys: Keys, step: int, n: int) -> tuple[Any, np.ndarray]:
+    """What the program of n steps is given: arrays [devices, ...], and indices [n, B]."""
+    with on_host():
+      key = order.key_to_host(keys.order)
+      indices = order.window(key, step, self.batch_size, self.size, n)
+    return self.held, indices.reshape(n, self.batch_size)
 
-  def choose(self, keys: Keys, held: Any, numbers: tuple[int, ...], n: int) -> jax.Array:
+  def choose(self, held: Any, numbers: np.ndarray) -> jax.Array:
     """On a device: what `pick` needs for each of n steps; here the indices of all devices."""
     del held
-    indices = order.window(keys.order, *numbers, n * self.batch_size, self.size)
-    return indices.reshape(n, self.batch_size)
+    return numbers
 
   def pick(
       self, held: Any, indices: jax.Array, draws: jax.Array
@@ -94,9 +95,9 @@ class Streamed(NamedTuple):
     held = tuple(self.stream.take((keys.order, keys.crops), step, n))
     return held, (step,)  # never (): pmap then takes the in_axes of two arrays for two arguments'
 
-  def choose(self, keys: Keys, held: Any, numbers: tuple[int, ...], n: int) -> Any:
+  def choose(self, held: Any, numbers: tuple[int, ...]) -> Any:
     """The crops and labels of n steps, stacked."""
-    del keys, numbers, n
+    del numbers
     return jax.tree.map(lambda *steps: jnp.stack(steps), *held)
 
   def pick(

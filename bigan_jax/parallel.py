@@ -79,27 +79,26 @@ def supervised(step: Step, feed: feeds.Feed, key: chex.PRNGKey, donate: bool = T
   keys = feeds.Keys(*jax.random.split(key, 3))
   chunk = jax.pmap(
       functools.partial(_train_chunk, step, feed, keys), AXIS,
-      in_axes=(0, 0, None), static_broadcasted_argnums=3, donate_argnums=0 if donate else (),
+      in_axes=(0, 0, None), donate_argnums=0 if donate else (),
   )
   def train(state: Any, first: int, n: int) -> tuple[Any, Metrics]:
-    state, metrics = chunk(state, *feed.send(keys, first, n), n)
+    state, metrics = chunk(state, *feed.send(keys, first, n))
     return state, jax.device_get(unreplicate(metrics))
   return train
 
 
 def _train_chunk(
-    step: Step, feed: feeds.Feed, keys: feeds.Keys, state: Any, held: Any,
-    numbers: tuple[chex.Numeric, ...], n: int,
+    step: Step, feed: feeds.Feed, keys: feeds.Keys, state: Any, held: Any, numbers: Any
 ) -> tuple[Any, Metrics]:
-  """n training steps on one device."""
+  """Training steps on one device, as many as were sent."""
   def body(state: Any, chosen: Any) -> tuple[Any, Metrics]:
     return step(state, *_take(feed, keys, held, chosen, state.step), keys.steps)
-  return jax.lax.scan(body, state, feed.choose(keys, held, numbers, n))
+  return jax.lax.scan(body, state, feed.choose(held, numbers))
 
 
 def _calibration_chunk(
     setup: Setup, feed: feeds.Feed, keys: feeds.Keys, params: Any, carry: Calibration, held: Any,
-    numbers: tuple[chex.Numeric, ...], rate: chex.Numeric, first: chex.Numeric, n: int,
+    numbers: Any, rate: chex.Numeric, first: chex.Numeric, n: int,
 ) -> tuple[Calibration, Metrics]:
   """n calibration steps on one device, number `first` and on."""
   def body(carry: Calibration, inputs: tuple[Any, jax.Array]) -> tuple[Calibration, Metrics]:
@@ -107,7 +106,7 @@ def _calibration_chunk(
     batch, labels = _take(feed, keys, held, chosen, i)
     i_key = jax.random.fold_in(keys.steps, i)
     return calibration_step(setup, params, rate, carry, batch, labels, i_key)
-  steps = (feed.choose(keys, held, numbers, n), first + jnp.arange(n))
+  steps = (feed.choose(held, numbers), first + jnp.arange(n))
   carry, metrics = jax.lax.scan(body, carry, steps)
   return carry, jax.tree.map(lambda m: jnp.mean(m, axis=0), metrics)
 

@@ -129,7 +129,7 @@ def pictures(feed: feeds.Feed, keys: feeds.Keys, step: int, n: int) -> list[np.n
     def look(i: jax.Array, chosen: tuple) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
       draws = preprocess.draw(keys.crops, i, BATCH)
       return i + 1, feed.pick(held, chosen, draws)
-    return jax.lax.scan(look, jnp.int32(step), feed.choose(keys, held, numbers, n))[1]
+    return jax.lax.scan(look, jnp.int32(step), feed.choose(held, numbers))[1]
   mapped = jax.pmap(see, AXIS, in_axes=(0, None), static_broadcasted_argnums=2)
   parts = jax.device_get(mapped(*feed.send(keys, step, n), n))  # [devices, n, b, ...]
   return [np.concatenate(list(part), axis=1) for part in parts]

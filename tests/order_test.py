@@ -7,13 +7,7 @@ import pytest
 from bigan_jax.data import order
 
 SIZE = 10
-KEY = jax.random.key(3)
-window = jax.jit(order.window, static_argnums=(3, 4))
-
-
-def images(start: int, length: int) -> np.ndarray:
-  """Indices of `length` images from the `start`-th of the whole sequence on."""
-  return np.asarray(window(KEY, *divmod(start, SIZE), length, SIZE))
+KEY = (3, 7)
 
 
 def test_start_of_a_step() -> None:
@@ -23,25 +17,28 @@ def test_start_of_a_step() -> None:
 
 
 def test_every_pass_visits_every_image_once_in_an_order_of_its_own() -> None:
-  passes = images(0, 4 * SIZE).reshape(4, SIZE)
+  passes = order.window(KEY, 0, SIZE, SIZE, steps=4).reshape(4, SIZE)
   np.testing.assert_array_equal(np.sort(passes, axis=1), np.tile(np.arange(SIZE), (4, 1)))
   assert len({tuple(p) for p in passes}) == 4
-  other = window(jax.random.key(4), 0, 0, 4 * SIZE, SIZE)
+  other = order.window((4, 7), 0, SIZE, SIZE, steps=4)
   assert not np.array_equal(other, passes.reshape(-1))
 
 
-@pytest.mark.parametrize("length", [1, 7, SIZE, 23])
-def test_any_window_is_a_piece_of_one_sequence(length: int) -> None:
-  whole = images(0, 60)
-  for start in (0, 1, 9, 10, 19, 33):
-    np.testing.assert_array_equal(images(start, length), whole[start:start + length])
+@pytest.mark.parametrize("batch_size, steps", [(1, 1), (3, 1), (4, 5), (SIZE, 2), (23, 1), (23, 2)])
+def test_any_steps_are_a_piece_of_one_sequence(batch_size: int, steps: int) -> None:
+  whole = order.window(KEY, 0, 1, SIZE, steps=300)
+  for step in (0, 1, 2, 5, 10):
+    start, length = step * batch_size, steps * batch_size
+    found = order.window(KEY, step, batch_size, SIZE, steps)
+    np.testing.assert_array_equal(found, whole[start:start + length])
 
 
-def test_the_host_finds_the_same_order() -> None:
+def test_late_steps() -> None:
+  late = order.window(KEY, 10**9, SIZE, SIZE)
+  assert sorted(late) == [*range(SIZE)]
+  assert not np.array_equal(late, order.window(KEY, 10**9 + 1, SIZE, SIZE))
+
+
+def test_keys_become_numbers_and_keys_again() -> None:
   key = jax.random.PRNGKey(3)
-  for batch_size, steps in ((4, range(12)), (SIZE, (0, 1, 5)), (3, (7, 2, 10**6))):
-    for step in steps:
-      start = order.start_of(step, batch_size, SIZE)
-      found = order.host_window(order.key_to_host(key), step, batch_size, SIZE)
-      np.testing.assert_array_equal(found, window(key, *start, batch_size, SIZE))
   np.testing.assert_array_equal(order.host_to_key(order.key_to_host(key)), key)

@@ -38,7 +38,7 @@ def test_batches_are_the_pictures_in_order(workers: int) -> None:
   with contextlib.closing(open_stream(workers)) as stream:
     for first, n in ((123, 3), (126, 1), (5, 1)):  # Step 125 begins the second pass.
       for i, (images, labels) in enumerate(stream.take(KEYS, first, n)):
-        indices = order.host_window(order.key_to_host(KEYS[0]), first + i, BATCH, 1250)
+        indices = order.window(order.key_to_host(KEYS[0]), first + i, BATCH, 1250)
         np.testing.assert_array_equal(images, split.images[indices][None])
         np.testing.assert_array_equal(labels, split.labels[indices][None])
   assert not multiprocessing.active_children()

@@ -102,9 +102,7 @@ def test_which_pictures_and_what_randomness() -> None:
   keys = ((3, 4), (5, 6))
   seen = np.concatenate([voc_pictures.indices(keys, step, 4, 10) for step in range(5)])
   assert sorted(seen.tolist()) == sorted([*range(10)] * 2)
-  np.testing.assert_array_equal(
-      seen[4:8], order.window(order.host_to_key((3, 4)), 0, 4, 4, 10)
-  )
+  np.testing.assert_array_equal(seen[4:8], order.window((3, 4), 1, 4, 10))
   draw = lambda keys, step, count: [r.random() for r in voc_pictures.randoms(keys, step, count)]
   assert draw(keys, 7, 3) == draw(keys, 7, 5)[:3] == draw(((9, 9), (5, 6)), 7, 3)
   numbers = draw(keys, 7, 3) + draw(keys, 8, 3) + draw(((3, 4), (5, 7)), 7, 3)

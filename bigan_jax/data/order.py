@@ -15,35 +15,25 @@ def start_of(step: int, batch_size: int, size: int) -> tuple[int, int]:
   return divmod(step * batch_size, size)
 
 
-def window(
-    key: chex.PRNGKey, first_pass: chex.Numeric, offset: chex.Numeric, length: int, size: int
-) -> jax.Array:
-  """Indices [length] of the images from `offset` of pass `first_pass` on.
+def window(key: HostKey, step: int, batch_size: int, size: int, steps: int = 1) -> np.ndarray:
+  """Indices [steps * batch_size] of the images of `steps` steps from `step` on.
 
   Pass after pass visits every one of `size` images once, each in an order of its own; batches
   continue across the end of a pass, as the authors' sampler does (reference section 5).
+
+  On the host, not within the programs that train: XLA takes half a minute to compile a sort for a
+  TPU, in each of them.
   """
-  passes = first_pass + jnp.arange(-(-length // size) + 1)
-  orders = jax.vmap(lambda p: _order(key, p, size))(passes)
-  return jax.lax.dynamic_slice_in_dim(orders.reshape(-1), offset, length)
-
-
-def host_window(key: HostKey, step: int, batch_size: int, size: int) -> np.ndarray:
-  """The same indices [batch_size] of one step, on the host, which keeps the last two passes."""
   first, offset = start_of(step, batch_size, size)
-  passes = range(first, (step * batch_size + batch_size - 1) // size + 1)
-  order = np.concatenate([_host_order(key, p, size) for p in passes])
-  return order[offset:offset + batch_size]
-
-
-def _order(key: chex.PRNGKey, number: chex.Numeric, size: int) -> jax.Array:
-  """Pass `number`: every index once, [size]."""
-  return jax.random.permutation(jax.random.fold_in(key, number), size)
+  passes = range(first, ((step + steps) * batch_size - 1) // size + 1)
+  order = np.concatenate([_order(key, p, size) for p in passes])
+  return order[offset:offset + steps * batch_size]
 
 
 @functools.lru_cache(maxsize=2)
-def _host_order(key: HostKey, number: int, size: int) -> np.ndarray:
-  return np.asarray(_order(host_to_key(key), number, size))
+def _order(key: HostKey, number: int, size: int) -> np.ndarray:
+  """Pass `number`: every index once, [size]."""
+  return np.asarray(jax.random.permutation(jax.random.fold_in(host_to_key(key), number), size))
 
 
 def key_to_host(key: chex.PRNGKey) -> HostKey:

@@ -39,7 +39,7 @@ def batch(
   """
   order_key, crop_key = keys
   with on_host():
-    indices = order.host_window(order_key, step, batch_size, stored.size)
+    indices = order.window(order_key, step, batch_size, stored.size)
     draws = np.asarray(preprocess.draw(order.host_to_key(crop_key), step, batch_size))
   pictures, labels = stored.decode(indices[rows])
   if stored.shape:

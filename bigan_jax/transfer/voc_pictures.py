@@ -120,7 +120,7 @@ def transferred(config: ml_collections.ConfigDict) -> tuple[str, ...]:
 def indices(keys: Keys, step: int, batch_size: int, size: int) -> np.ndarray:
   """Which pictures a step of training sees, [batch_size]; for a `make` of feeds.streamed."""
   with stream.on_host():
-    return order.host_window(keys[0], step, batch_size, size)
+    return order.window(keys[0], step, batch_size, size)
 
 
 def randoms(keys: Keys, step: int, batch_size: int) -> list[np.random.Generator]:
