@@ -34,8 +34,8 @@ class Run(NamedTuple):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
   config, path = digits.get_config(), tmp_path_factory.mktemp("run")
-  config.epochs = 60  # of 10 steps
-  config.calibration_steps, config.eval.every = 20, 25
+  config.epochs = 150  # of 10 steps; after 60, rounding and seeds decide whether G and E have met
+  config.calibration_steps, config.eval.every = 20, 50
   config.eval.samples = 2000
   for player in "GED":
     config.model[player].width = 128
@@ -45,13 +45,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_it_learns(run: Run) -> None:
-  assert [row["epoch"] for row in run.rows] == [0, 1, 25, 30, 50, 60]
+  assert [row["epoch"] for row in run.rows] == [0, 1, 50, 75, 100, 150]
   first, last = run.rows[0], run.rows[-1]
   assert first["JD"] == pytest.approx(np.log(2), abs=1e-5)
-  assert last["JD"] < 0.65 < 0.75 < last["G"]
-  assert last["NND"] < first["NND"] - 0.3  # Samples have come nearer to digits.
+  assert last["JD"] < 0.5 < 0.75 < last["G"]
+  assert last["NND"] < first["NND"] - 1  # Samples have come nearer to digits.
   assert abs(first["EGr_b"] / first["EGr"] - 1) < 0.01  # Nothing is reconstructed at first.
-  assert last["EGr_b"] > 1.02 * last["EGr"] and last["EGg_b"] > 1.2 * last["EGg"]
+  assert last["EGr_b"] > 1.1 * last["EGr"] and last["EGg_b"] > 1.5 * last["EGg"]
   assert last["code_std_mean"] > 2 * first["code_std_mean"]
   assert last["D_real"] > 0.8 and last["D_fake"] > 0.8
   assert min(last["NNC_e"], last["NNC_e-"]) > 85 and last["CLS_e-"] > 40
@@ -76,7 +76,7 @@ def test_the_saved_encoder_reproduces_its_metrics(run: Run) -> None:
 
 def test_newest_and_best_networks_are_kept(run: Run) -> None:
   _, newest = checkpoints.restore_network(str(run.path), "E")
-  assert newest["step"] == 600 and newest["config"] == json.loads(
+  assert newest["step"] == 1500 and newest["config"] == json.loads(
       (run.path / "config.json").read_text()
   )
   assert newest["metrics"] == run.rows[-1]
