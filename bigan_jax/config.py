@@ -66,9 +66,9 @@ def scale_batch(config: ml_collections.ConfigDict, batch_size: int) -> ml_collec
 
   The gradient's noise gets sqrt(k) times smaller. Where it outweighs the gradient, Adam divides by
   it, so that sqrt(k) times the rate goes as far in an epoch as before, if both moments forget k
-  times as fast (Malladi et al., 2022). From twice the batch on, nothing is left of a b1 of 1/2;
-  with it, D runs away from G, and so it does if the first steps, which Adam takes at full length,
-  are that large: larger batches warm up (Goyal et al., 2017; README, "Large batches").
+  times as fast (Malladi et al., 2022). From twice the batch on, nothing is left of a b1 of 1/2. D
+  may run away from G if the first steps, which Adam takes at full length, are that large: larger
+  batches warm up (Goyal et al., 2017; README, "Large batches").
 
   Raises:
     ValueError: no such batch.

@@ -44,12 +44,18 @@ class Resident(NamedTuple):
 
   def send(self, keys: Keys, step: int, n: int) -> tuple[Any, np.ndarray]:
     """What the program of n steps is given: arrays [devices, ...], and indices [n, B]."""
+    return self.held, self._indices(keys, step, n)
+
+  def ahead(self, keys: Keys, step: int, n: int) -> None:
+    """Makes what the next `send` would, while the devices compute."""
+    self._indices(keys, step, n)
+
+  def _indices(self, keys: Keys, step: int, n: int) -> np.ndarray:
     with on_host():
       key = order.key_to_host(keys.order)
-      indices = order.window(key, step, self.batch_size, self.size, n)
-    return self.held, indices.reshape(n, self.batch_size)
+      return order.window(key, step, self.batch_size, self.size, n).reshape(n, self.batch_size)
 
-  def choose(self, held: Any, numbers: np.ndarray) -> jax.Array:
+  def choose(self, held: Any, numbers: jax.Array) -> jax.Array:
     """On a device: what `pick` needs for each of n steps; here the indices of all devices."""
     del held
     return numbers
@@ -94,6 +100,9 @@ class Streamed(NamedTuple):
     """The finished crops, [devices, b, H, W, C], and labels of each step, and its number."""
     held = tuple(self.stream.take((keys.order, keys.crops), step, n))
     return held, (step,)  # never (): pmap then takes the in_axes of two arrays for two arguments'
+
+  def ahead(self, keys: Keys, step: int, n: int) -> None:
+    """The stream reads ahead by itself."""
 
   def choose(self, held: Any, numbers: tuple[int, ...]) -> Any:
     """The crops and labels of n steps, stacked."""

@@ -83,6 +83,7 @@ def supervised(step: Step, feed: feeds.Feed, key: chex.PRNGKey, donate: bool = T
   )
   def train(state: Any, first: int, n: int) -> tuple[Any, Metrics]:
     state, metrics = chunk(state, *feed.send(keys, first, n))
+    feed.ahead(keys, first + n, n)
     return state, jax.device_get(unreplicate(metrics))
   return train
 

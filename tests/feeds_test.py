@@ -17,7 +17,7 @@ from PIL import Image
 import pytest
 
 from bigan_jax import feeds, models, parallel
-from bigan_jax.data import batches, preprocess
+from bigan_jax.data import batches, order, preprocess
 from bigan_jax.data.splits import Split, Stored
 from bigan_jax.models.layers import AXIS
 from bigan_jax.objectives import OBJECTIVES
@@ -125,13 +125,13 @@ KEYS = feeds.Keys(*jax.random.split(jax.random.PRNGKey(3), 3))
 
 def pictures(feed: feeds.Feed, keys: feeds.Keys, step: int, n: int) -> list[np.ndarray]:
   """What all devices together see of n steps: images [n, B, H, W, C] and labels [n, B]."""
-  def see(held: tuple, numbers: tuple, n: int) -> tuple[jax.Array, jax.Array]:
+  def see(held: tuple, numbers: tuple) -> tuple[jax.Array, jax.Array]:
     def look(i: jax.Array, chosen: tuple) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
       draws = preprocess.draw(keys.crops, i, BATCH)
       return i + 1, feed.pick(held, chosen, draws)
     return jax.lax.scan(look, jnp.int32(step), feed.choose(held, numbers))[1]
-  mapped = jax.pmap(see, AXIS, in_axes=(0, None), static_broadcasted_argnums=2)
-  parts = jax.device_get(mapped(*feed.send(keys, step, n), n))  # [devices, n, b, ...]
+  mapped = jax.pmap(see, AXIS, in_axes=(0, None))
+  parts = jax.device_get(mapped(*feed.send(keys, step, n)))  # [devices, n, b, ...]
   return [np.concatenate(list(part), axis=1) for part in parts]
 
 
@@ -146,6 +146,15 @@ def test_a_stream_starts_anywhere_and_may_be_sent_back(both: Both) -> None:
     for array, whole in zip(found, expected):
       assert np.array_equal(array, whole[step:step + n]) == (keys is KEYS)
   feed.close()
+
+
+def test_what_comes_next_may_be_found_out_ahead(both: Both) -> None:
+  feed = both.place("resident")
+  expected = feed.send(KEYS, 3, 2)[1]
+  order.window.cache_clear()
+  feed.ahead(KEYS, 3, 2)
+  np.testing.assert_array_equal(feed.send(KEYS, 3, 2)[1], expected)
+  assert order.window.cache_info()[:2] == (1, 1)  # hits, misses
 
 
 def save_pictures(folder: str, kind: str, path: str) -> None:

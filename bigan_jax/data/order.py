@@ -15,14 +15,15 @@ def start_of(step: int, batch_size: int, size: int) -> tuple[int, int]:
   return divmod(step * batch_size, size)
 
 
+@functools.lru_cache(maxsize=2)
 def window(key: HostKey, step: int, batch_size: int, size: int, steps: int = 1) -> np.ndarray:
   """Indices [steps * batch_size] of the images of `steps` steps from `step` on.
 
   Pass after pass visits every one of `size` images once, each in an order of its own; batches
   continue across the end of a pass, as the authors' sampler does (reference section 5).
 
-  On the host, not within the programs that train: XLA takes half a minute to compile a sort for a
-  TPU, in each of them.
+  For the host to compute, not within the programs that train: XLA takes half a minute to compile a
+  sort for a TPU, in each of them. The last two results are kept; they must not be written to.
   """
   first, offset = start_of(step, batch_size, size)
   passes = range(first, ((step + steps) * batch_size - 1) // size + 1)
