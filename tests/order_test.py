@@ -10,12 +10,6 @@ SIZE = 10
 KEY = (3, 7)
 
 
-def test_start_of_a_step() -> None:
-  assert order.start_of(0, 128, 50_000) == (0, 0)
-  assert order.start_of(391, 128, 50_000) == (1, 48)
-  assert order.start_of(10**9, 128, 1_281_167) == divmod(128 * 10**9, 1_281_167)
-
-
 def test_every_pass_visits_every_image_once_in_an_order_of_its_own() -> None:
   passes = order.window(KEY, 0, SIZE, SIZE, steps=4).reshape(4, SIZE)
   np.testing.assert_array_equal(np.sort(passes, axis=1), np.tile(np.arange(SIZE), (4, 1)))

@@ -10,11 +10,6 @@ import numpy as np
 HostKey = tuple[int, ...]  # the numbers of a chex.PRNGKey
 
 
-def start_of(step: int, batch_size: int, size: int) -> tuple[int, int]:
-  """(pass, offset within it) of the first image of `step`; plain integers, so never overflowing."""
-  return divmod(step * batch_size, size)
-
-
 @functools.lru_cache(maxsize=2)
 def window(key: HostKey, step: int, batch_size: int, size: int, steps: int = 1) -> np.ndarray:
   """Indices [steps * batch_size] of the images of `steps` steps from `step` on.
@@ -25,7 +20,7 @@ def window(key: HostKey, step: int, batch_size: int, size: int, steps: int = 1) 
   For the host to compute, not within the programs that train: XLA takes half a minute to compile a
   sort for a TPU, in each of them. The last two results are kept; they must not be written to.
   """
-  first, offset = start_of(step, batch_size, size)
+  first, offset = divmod(step * batch_size, size)  # plain integers, so never overflowing
   passes = range(first, ((step + steps) * batch_size - 1) // size + 1)
   order = np.concatenate([_order(key, p, size) for p in passes])
   return order[offset:offset + steps * batch_size]
