@@ -12,5 +12,5 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
   """`load`, brought in when it is asked for: it needs jax, which command lines are read without."""
   if name == "load":
-    return importlib.import_module("bigan_jax.loaded").load
+    return importlib.import_module("bigan_jax.exchange.loaded").load
   raise AttributeError(f"module 'bigan_jax' has no attribute {name!r}")

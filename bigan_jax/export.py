@@ -8,17 +8,18 @@ import functools
 import pathlib
 from typing import Any
 
-from absl import app
-from absl import flags
+from absl import app, flags
 import jax
 from jax import export as programs
 import jax.numpy as jnp
 
-from bigan_jax import exported, loaded, model_card, outputs, pretrained, program
-from bigan_jax.arguments import nearest
 from bigan_jax.data import files
+from bigan_jax.exchange import exported, loaded, model_card, pretrained
 from bigan_jax.models import merging
-from bigan_jax.objectives import OBJECTIVES
+from bigan_jax.runs import outputs
+from bigan_jax.settings import program
+from bigan_jax.settings.arguments import nearest
+from bigan_jax.training.objectives import OBJECTIVES
 
 FORMATS = ("safetensors", "stablehlo")
 PROGRAMS = {"E": "encoder.stablehlo", "G": "generator.stablehlo"}
@@ -146,6 +147,11 @@ def main(argv: Sequence[str]) -> None:
   print(f"Wrote {values.out}: see its {CARD}.")
 
 
-if __name__ == "__main__":
+def command() -> None:
+  """`bigan-export`, as pip installs it."""
   define_flags()
   program.run(main)
+
+
+if __name__ == "__main__":
+  command()

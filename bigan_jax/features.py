@@ -7,27 +7,27 @@
 from collections.abc import Iterable, Iterator, Sequence
 import concurrent.futures
 import contextlib
-import functools
 import os
 import pathlib
-import warnings
 from typing import Any, NamedTuple
+import warnings
 
-from absl import app
-from absl import flags
-from absl import logging
+from absl import app, flags, logging
 import chex
 import jax
 import numpy as np
 from PIL import Image
 import tqdm
 
-from bigan_jax import feature_files, latents, loaded, outputs, program
-from bigan_jax.arguments import nearest
 from bigan_jax.data import files
 from bigan_jax.data.builders import image_folder, presize
 from bigan_jax.data.preprocess import shrink, to_native, to_uint8
-from bigan_jax.feature_files import Rows
+from bigan_jax.exchange import feature_files, loaded
+from bigan_jax.exchange.feature_files import Rows
+from bigan_jax.models import latents
+from bigan_jax.runs import outputs
+from bigan_jax.settings import program
+from bigan_jax.settings.arguments import nearest
 
 BLOCK = 128  # pictures that the encoder sees at once
 NAMED = 5  # unreadable files that a warning names
@@ -268,6 +268,11 @@ def main(argv: Sequence[str]) -> None:
   _report(*describe_folder(task), listed.with_name(f"{listed.name}.skipped.txt"))
 
 
-if __name__ == "__main__":
+def command() -> None:
+  """`bigan-features`, as pip installs it."""
   define_flags()
   program.run(main)
+
+
+if __name__ == "__main__":
+  command()

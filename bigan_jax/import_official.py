@@ -8,22 +8,22 @@ from collections.abc import Sequence
 import os
 import pathlib
 
-from absl import app
-from absl import flags
+from absl import app, flags
 import chex
 import jax
 import ml_collections
 from ml_collections import config_flags
 import numpy as np
 
-from bigan_jax import (
-    arguments, exported, models, official_arrays, official_files, outputs, program, rules
-)
+from bigan_jax import models
 from bigan_jax.data import batches
 from bigan_jax.evaluation import metrics
-from bigan_jax.objectives import OBJECTIVES
-from bigan_jax.state import Snapshot, blank_classifier
-from bigan_jax.workdir import open_run
+from bigan_jax.exchange import exported, official_arrays, official_files
+from bigan_jax.runs import outputs
+from bigan_jax.runs.workdir import open_run
+from bigan_jax.settings import arguments, program, rules
+from bigan_jax.training.objectives import OBJECTIVES
+from bigan_jax.training.state import Snapshot, blank_classifier
 
 Variables = dict[str, chex.ArrayTree]
 

@@ -9,11 +9,10 @@ processes, continue there.
 
 from collections.abc import Sequence
 
-from absl import app
-from absl import flags
+from absl import app, flags
 from ml_collections import config_flags
 
-from bigan_jax import arguments, judging, program, rules
+from bigan_jax.settings import arguments, downstream, program, rules
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "FILE.py[:variant[,key=value...]].")
 COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT at which process 0 listens.")
@@ -33,18 +32,24 @@ def main(argv: Sequence[str]) -> None:
     raise app.UsageError(f"Unexpected argument {argv[1]!r}: flags begin with --.")
   arguments.refuse_derived(config_flags.get_override_values(flags.FLAGS["config"]))
   training = CONFIG.value.job == "train"
-  (rules if training else judging).validate(CONFIG.value)
+  (rules if training else downstream).validate(CONFIG.value)
   own = (COORDINATOR.value, PROCESSES.value, PROCESS.value)
   many = DISTRIBUTED.value or any(value is not None for value in own)
   if many and not training:
     raise ValueError(f"The job {CONFIG.value.job} needs one process: leave --coordinator out.")
-  from bigan_jax import jobs, processes  # Here, so that --help and bad flags are answered at once.
+  from bigan_jax import jobs
+  from bigan_jax.machine import processes
 
   meeting = processes.Meeting(*own, JOIN.value, LOST.value) if many else None
   with processes.joined(meeting, CONFIG.value.to_dict()):
     jobs.JOBS[CONFIG.value.job](CONFIG.value, WORKDIR.value)
 
 
-if __name__ == "__main__":
+def command() -> None:
+  """`bigan`, as pip installs it."""
   flags.mark_flags_as_required(["config", "workdir"])
   program.run(main)
+
+
+if __name__ == "__main__":
+  command()

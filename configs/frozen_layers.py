@@ -17,8 +17,8 @@ trains; the paper states none of its own. Its pictures were 227 pixels wide, wit
 
 import ml_collections
 
-from bigan_jax import judging
-from bigan_jax.arguments import parse_argument
+from bigan_jax.settings import downstream
+from bigan_jax.settings.arguments import parse_argument
 
 SOURCES = ("pretrained", "random", "kmeans", "supervised")
 
@@ -27,7 +27,7 @@ def get_config(argument: str = "") -> ml_collections.ConfigDict:
   """The config of `configs/frozen_layers.py:argument`."""
   source, values = parse_argument(argument, {"size": "full"}, SOURCES)
   small = values["size"] == "small"
-  config = judging.base("frozen_layers")
+  config = downstream.base("frozen_layers")
   config.source = source  # of the frozen layers, and what the table calls the run
   config.frozen = 0 if source == "supervised" else 3  # layers, from conv1 (or fc1) on
   config.init = "k-means" if source == "kmeans" else "gaussian"  # of layers not transferred

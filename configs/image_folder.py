@@ -11,7 +11,7 @@ take 45 minutes of one core (README, "Clip art").
 
 import ml_collections
 
-from bigan_jax.config import convolutional
+from bigan_jax.settings.training import convolutional
 
 
 def get_config(argument: str = "") -> ml_collections.ConfigDict:

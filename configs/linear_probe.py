@@ -15,14 +15,14 @@ configs/mnist.py:bigan,recipe=official, e- gives 97.2 % on the validation images
 
 import ml_collections
 
-from bigan_jax import judging
-from bigan_jax.arguments import parse_argument
+from bigan_jax.settings import downstream
+from bigan_jax.settings.arguments import parse_argument
 
 
 def get_config(argument: str = "") -> ml_collections.ConfigDict:
   """The config of `configs/linear_probe.py:argument`."""
   parse_argument(argument, {}, ("probe",))
-  config = judging.base("linear_probe")
+  config = downstream.base("linear_probe")
   config.layers = ()  # names; (): all
   config.baseline = ""  # "random": also judge the network with initial weights of config.seed
   config.calibration_steps = 100  # batches that its statistics come from

@@ -9,7 +9,7 @@ recipe=paper (default) or official. Table 1 is on the test set: --config.data.sp
 
 import ml_collections
 
-from bigan_jax.config import permutation_invariant
+from bigan_jax.settings.training import permutation_invariant
 
 
 def get_config(argument: str = "") -> ml_collections.ConfigDict:

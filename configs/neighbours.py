@@ -11,14 +11,14 @@ Takes 10 s on 2 cores for configs/digits.py; 90 % of the neighbours are of their
 
 import ml_collections
 
-from bigan_jax import judging
-from bigan_jax.arguments import parse_argument
+from bigan_jax.settings import downstream
+from bigan_jax.settings.arguments import parse_argument
 
 
 def get_config(argument: str = "") -> ml_collections.ConfigDict:
   """The config of `configs/neighbours.py:argument`."""
   parse_argument(argument, {}, ("cosine",))
-  config = judging.base("neighbours")
+  config = downstream.base("neighbours")
   config.layers = ()  # names, "fc6" among them; (): see above
   config.queries = 10  # images of the judged split, drawn by config.seed
   config.neighbours = 4  # of each

@@ -26,16 +26,16 @@ those trained on.
 
 import ml_collections
 
-from bigan_jax import judging
-from bigan_jax.arguments import parse_argument
+from bigan_jax.settings import downstream
+from bigan_jax.settings.arguments import parse_argument
 
 
 def get_config(argument: str = "") -> ml_collections.ConfigDict:
   """The config of `configs/voc_classification.py:argument`."""
   defaults = {"size": "full", "source": "pretrained"}
-  trained, values = parse_argument(argument, defaults, judging.VOC_TRAINED)
+  trained, values = parse_argument(argument, defaults, downstream.VOC_TRAINED)
   small = values["size"] == "small"
-  config = judging.voc("voc_classification", values["source"])
+  config = downstream.voc("voc_classification", values["source"])
   config.trained = trained
   config.crop = 96 if small else 227  # side of what the network sees; 0: as the encoder did
   config.batch_size = 16

@@ -30,15 +30,15 @@ where. At a rate of 0.01 training diverges within an epoch.
 
 import ml_collections
 
-from bigan_jax import judging
-from bigan_jax.arguments import parse_argument
+from bigan_jax.settings import downstream
+from bigan_jax.settings.arguments import parse_argument
 
 
 def get_config(argument: str = "") -> ml_collections.ConfigDict:
   """The config of `configs/voc_detection.py:argument`."""
   _, values = parse_argument(argument, {"size": "full", "source": "pretrained"}, ("all",))
   small = values["size"] == "small"
-  config = judging.voc("voc_detection", values["source"])
+  config = downstream.voc("voc_detection", values["source"])
   config.shorter = 240 if small else 600  # pixels that a picture's shorter side is scaled to
   config.longest = 320 if small else 1000  # of its longer side at most; both of the canvas
   config.batch_size = 2  # pictures

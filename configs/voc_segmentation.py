@@ -19,17 +19,17 @@ size=small (configs/voc_segmentation.py:fcn8s,size=small) is for sets of some hu
 VOC2007's lists of trainval and test: pictures of 160 pixels, fc6 and fc7 of 256 channels, 40
 epochs, 3 minutes on one core. Measured with fcn8s on a devkit of 240 and 120 composed clip art
 pictures, six classes and background present, by a narrow encoder (32 to 96 channels) that BiGAN
-trained on clip art of 64 pixels: mean IU 27.4 %. Background alone, which chance is here, has 12.8 %:
-IU is to be 8 points above it at least. Rate, dropout and clipping were chosen on the list val. Of
-one seed each, source=random has 28.7 % and source=kmeans 28.8 %: where all layers are trained from
-so few pictures, the encoder makes no difference that could be told from luck (in the paper, 34.9
-against 32.6 %).
+trained on clip art of 64 pixels: mean IU 27.4 %. Background alone, which is chance here, has 12.8
+%: IU is to be at least 8 points above it. Rate, dropout and clipping were chosen on the list val.
+Of one seed each, source=random has 28.7 % and source=kmeans 28.8 %: where all layers are trained
+from so few pictures, the encoder makes no difference that could be told from luck (in the paper,
+34.9 against 32.6 %).
 """
 
 import ml_collections
 
-from bigan_jax import judging
-from bigan_jax.arguments import parse_argument
+from bigan_jax.settings import downstream
+from bigan_jax.settings.arguments import parse_argument
 
 STRIDES = {"fcn32s": 32, "fcn16s": 16, "fcn8s": 8}  # pixels between the finest scores
 
@@ -39,7 +39,7 @@ def get_config(argument: str = "") -> ml_collections.ConfigDict:
   defaults = {"size": "full", "source": "pretrained"}
   variant, values = parse_argument(argument, defaults, tuple(STRIDES))
   small = values["size"] == "small"
-  config = judging.voc("voc_segmentation", values["source"])
+  config = downstream.voc("voc_segmentation", values["source"])
   config.stride = STRIDES[variant]
   config.crop = 160 if small else 500  # side of what holds a whole picture; 0: as the encoder saw
   config.batch_size = 4 if small else 20

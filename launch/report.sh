@@ -5,4 +5,4 @@
 set -euo pipefail
 out=${1:?usage: launch/report.sh FILE.html RUN [RUN ...]}
 shift
-"${PYTHON:-python}" -m bigan_jax.report --out="$out" "$@"
+"${PYTHON:-python}" -m bigan_jax.evaluation.tables.report --out="$out" "$@"

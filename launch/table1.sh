@@ -22,4 +22,4 @@ for seed in $seeds; do
       --config.data.splits=test --config.eval.references=0 "$@"
   done
 done
-"$python" -m bigan_jax.table1 "$out/$recipe"
+"$python" -m bigan_jax.evaluation.tables.table1 "$out/$recipe"

@@ -10,16 +10,7 @@
 # OUT/NAME-N-SEED are run folders of their own; finished ones are not trained again, and interrupted
 # ones continue. OUT/table2.md and .csv hold the table.
 set -euo pipefail
-usage="usage: launch/table2.sh OUT RUN [RUN ...] [-- flags]"
-out=${1:?$usage}
-shift
-runs=()
-while [[ $# -gt 0 && $1 != -- ]]; do
-  runs+=("$1")
-  shift
-done
-[[ ${1:-} == -- ]] && shift
-first=${runs[0]:?$usage}
+source "$(dirname "$0")/rows.sh"
 layers="1 2 3 4 5"
 if grep -qs '"family": "mlp"' "$first/config.json"; then
   layers="1 2"
@@ -27,39 +18,22 @@ fi
 layers=${LAYERS:-$layers}
 rows=${ROWS:-pretrained random kmeans labels}
 config=${CONFIG:-configs/frozen_layers.py}
-size=${SIZE:-full}
-python=${PYTHON:-python}
+check_words ROWS "pretrained random kmeans labels" "$rows"
 
-train() {  # NAME SOURCE ENCODER FROZEN SEED, and the flags
-  local name=$1 source=$2 encoder=$3 frozen=$4 seed=$5
-  shift 5
-  "$python" -m bigan_jax.main --config="$config:$source,size=$size" \
-    --workdir="$out/$name-$frozen-$seed" --config.encoder="$encoder" --config.frozen="$frozen" \
-    --config.seed="$seed" "$@"
+train() {  # NAME SOURCE ENCODER FROZEN SEED
+  "$python" -m bigan_jax.main --config="$config:$2,size=$size" --workdir="$out/$1-$4-$5" \
+    --config.encoder="$3" --config.frozen="$4" --config.seed="$5" ${flags[@]+"${flags[@]}"}
 }
 
 for seed in ${SEEDS:-0}; do
-  for row in $rows; do
-    case $row in
-      pretrained)
-        for i in "${!runs[@]}"; do
-          for n in $layers; do
-            train "run$i" pretrained "${runs[$i]}" "$n" "$seed" "$@"
-          done
-        done ;;
-      random | kmeans)
-        for n in $layers; do
-          train "$row" "$row" "$first" "$n" "$seed" "$@"
-        done ;;
-      labels)
-        train labels supervised "$first" 0 "$seed" "$@"
-        for n in $layers; do
-          train labels pretrained "$out/labels-0-$seed" "$n" "$seed" "$@"
-        done ;;
-      *)
-        echo "ROWS has $row: choose from pretrained, random, kmeans and labels." >&2
-        exit 1 ;;
-    esac
+  for n in $layers; do
+    every_row "$n" "$seed"
   done
+  if [[ " $rows " == *" labels "* ]]; then
+    train labels supervised "$first" 0 "$seed"
+    for n in $layers; do
+      train labels pretrained "$out/labels-0-$seed" "$n" "$seed"
+    done
+  fi
 done
-"$python" -m bigan_jax.table2 "$out"
+"$python" -m bigan_jax.evaluation.tables.table2 "$out"

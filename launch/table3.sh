@@ -13,50 +13,27 @@
 # fcn8s is the network of segmentation. OUT/NAME-TASK-SEED are run folders of their own; finished
 # ones are not trained again, and interrupted ones continue. OUT/table3.md and .csv hold the table.
 set -euo pipefail
-usage="usage: launch/table3.sh OUT RUN [RUN ...] [-- flags]"
-out=${1:?$usage}
-shift
-runs=()
-while [[ $# -gt 0 && $1 != -- ]]; do
-  runs+=("$1")
-  shift
-done
-[[ ${1:-} == -- ]] && shift
-first=${runs[0]:?$usage}
+source "$(dirname "$0")/rows.sh"
+rows=${ROWS:-pretrained random kmeans}
+tasks=${TASKS:-fc8 fc6_8 all detection segmentation}
 net=${NET:-fcn32s}
-size=${SIZE:-full}
-python=${PYTHON:-python}
+check_words ROWS "pretrained random kmeans" "$rows"
+check_words TASKS "fc8 fc6_8 all detection segmentation" "$tasks"
 
-train() {  # NAME SOURCE ENCODER TASK SEED, and the flags
-  local name=$1 source=$2 encoder=$3 task=$4 seed=$5 config
-  shift 5
+train() {  # NAME SOURCE ENCODER TASK SEED
+  local task=$4 config
   case $task in
-    fc8 | fc6_8 | all) config=voc_classification.py:$task ;;
     detection) config=voc_detection.py:all ;;
     segmentation) config=voc_segmentation.py:$net task=$net ;;
-    *)
-      echo "TASKS has $task: choose from fc8, fc6_8, all, detection and segmentation." >&2
-      exit 1 ;;
+    *) config=voc_classification.py:$task ;;
   esac
-  "$python" -m bigan_jax.main --config="configs/$config,source=$source,size=$size" \
-    --workdir="$out/$name-$task-$seed" --config.encoder="$encoder" --config.seed="$seed" "$@"
+  "$python" -m bigan_jax.main --config="configs/$config,source=$2,size=$size" \
+    --workdir="$out/$1-$task-$5" --config.encoder="$3" --config.seed="$5" ${flags[@]+"${flags[@]}"}
 }
 
 for seed in ${SEEDS:-0}; do
-  for task in ${TASKS:-fc8 fc6_8 all detection segmentation}; do
-    for row in ${ROWS:-pretrained random kmeans}; do
-      case $row in
-        pretrained)
-          for i in "${!runs[@]}"; do
-            train "run$i" pretrained "${runs[$i]}" "$task" "$seed" "$@"
-          done ;;
-        random | kmeans)
-          train "$row" "$row" "$first" "$task" "$seed" "$@" ;;
-        *)
-          echo "ROWS has $row: choose from pretrained, random and kmeans." >&2
-          exit 1 ;;
-      esac
-    done
+  for task in $tasks; do
+    every_row "$task" "$seed"
   done
 done
-"$python" -m bigan_jax.table3 "$out"
+"$python" -m bigan_jax.evaluation.tables.table3 "$out"

@@ -12,7 +12,7 @@ import nbclient
 import nbformat
 import pytest
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[1]
 NOTEBOOK = ROOT / "launch" / "colab.ipynb"
 NETWORKS = (
     "--config.model.G.width=4 --config.model.D.width=4 --config.model.E.widths='(8,8,8,8,8)'"

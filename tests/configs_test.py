@@ -8,18 +8,18 @@ import jax
 import ml_collections
 import pytest
 
-from bigan_jax import arguments, jobs, models, rules
-from bigan_jax import config as shared
+from bigan_jax import jobs, models
 from bigan_jax.data import prepare
-from bigan_jax.objectives import OBJECTIVES
-
+from bigan_jax.settings import arguments, rules
+from bigan_jax.settings import training as shared
+from bigan_jax.training.objectives import OBJECTIVES
 
 
 def get(file: str, argument: str) -> ml_collections.ConfigDict:
   return importlib.import_module(f"configs.{file}").get_config(argument)
 
 
-ALL = sorted(p.stem for p in pathlib.Path(__file__).parent.parent.glob("configs/[!_]*.py"))
+ALL = sorted(p.stem for p in pathlib.Path(__file__).parents[1].glob("configs/[!_]*.py"))
 FILES = [file for file in ALL if get(file, "").job == "train"]
 PERCEPTRONS = ("digits", "fashion_mnist", "mnist")
 EVERYTHING = pytest.mark.parametrize("file, objective, recipe", [

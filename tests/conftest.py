@@ -1,9 +1,9 @@
 """What the tests of whole runs share: a home of their own, and a config that takes seconds."""
 
+from collections.abc import Callable, Iterator
 import os
 import pathlib
 import site
-from collections.abc import Callable, Iterator
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # Bit for bit is promised there; before jax.
 
@@ -16,8 +16,8 @@ import pytest
 
 from bigan_jax import models
 from bigan_jax.data import prepare
-from bigan_jax.objectives import OBJECTIVES
-from bigan_jax.workdir import open_run
+from bigan_jax.runs.workdir import open_run
+from bigan_jax.training.objectives import OBJECTIVES
 from configs import digits
 
 TINY = {

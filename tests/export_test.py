@@ -1,9 +1,9 @@
 """Exports: the run, the weights and the programs agree; the folder appears whole or not at all."""
 
+from collections.abc import Callable
 import pathlib
 import subprocess
 import sys
-from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 import bigan_jax
-from bigan_jax import export, exported, pretrained
-from exported_test import convolutional
+from bigan_jax import export
+from bigan_jax.exchange import exported, pretrained
+from tests.exchange.exported_test import convolutional
 
 # What a machine without this package runs.
 ALONE = """
@@ -39,7 +40,7 @@ assert not [name for name in sys.modules if name.partition(".")[0] in ("bigan_ja
 """
 
 
-def inputs(path: pathlib.Path, model: bigan_jax.loaded.Model) -> dict[str, np.ndarray]:
+def inputs(path: pathlib.Path, model: bigan_jax.exchange.loaded.Model) -> dict[str, np.ndarray]:
   rs = np.random.RandomState(2)
   arrays = {
       "x": np.float32(rs.uniform(*model.value_range, (7, *model.encoder_shape))),
@@ -49,7 +50,7 @@ def inputs(path: pathlib.Path, model: bigan_jax.loaded.Model) -> dict[str, np.nd
   return arrays
 
 
-def everything(model: bigan_jax.loaded.Model, arrays: dict[str, np.ndarray]) -> dict:
+def everything(model: bigan_jax.exchange.loaded.Model, arrays: dict[str, np.ndarray]) -> dict:
   found = {}
   for batch in (1, 7):
     code, layers = model.E(arrays["x"][:batch])

@@ -1,10 +1,10 @@
 """Features of a folder: every readable picture's, in order, exactly the network's own."""
 
+from collections.abc import Callable
 import json
 import pathlib
 import subprocess
 import sys
-from collections.abc import Callable
 
 import jax
 import ml_collections
@@ -15,7 +15,7 @@ import pytest
 
 import bigan_jax
 from bigan_jax import features
-from exported_test import convolutional
+from tests.exchange.exported_test import convolutional
 
 COUNT = 13
 

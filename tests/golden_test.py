@@ -5,10 +5,10 @@ from which arrays, x and z are drawn; NAME.npz holds what the authors' code comp
 array is summarised by nine numbers: size, mean, l2 norm and its first six entries.
 """
 
+from collections.abc import Iterator
 import functools
 import json
 import pathlib
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
@@ -17,9 +17,13 @@ import ml_collections
 import numpy as np
 import pytest
 
-from bigan_jax import latents, models, official_arrays, train_step
-from bigan_jax.objectives import OBJECTIVES, Batch
-from bigan_jax.state import Optimiser, Schedule, TrainState
+from bigan_jax import models
+from bigan_jax.data.batch import Batch
+from bigan_jax.exchange import official_arrays
+from bigan_jax.models import latents
+from bigan_jax.training import train_step
+from bigan_jax.training.objectives import OBJECTIVES
+from bigan_jax.training.state import Optimiser, Schedule, TrainState
 
 TESTDATA = pathlib.Path(__file__).parent / "testdata"
 PLAYER = {"E": "E", "G": "G", "D": "D", "joint_D": "D"}  # our names for theirs

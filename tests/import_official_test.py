@@ -1,10 +1,10 @@
 """The authors' files become run folders that compute what their code computes."""
 
+from collections.abc import Callable
 import json
 import pathlib
 import subprocess
 import sys
-from collections.abc import Callable
 
 import jax
 import joblib
@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 import bigan_jax
-from bigan_jax import export, import_official, models, official_arrays, pretrained, workdir
+from bigan_jax import export, import_official, models
+from bigan_jax.exchange import official_arrays, pretrained
+from bigan_jax.runs import workdir
 from configs import digits, imagenet, linear_probe, mnist
-import golden_test
+from tests import golden_test
 
 NAMES = {"E": "encode", "G": "gen", "D": "joint_discrim"}
 

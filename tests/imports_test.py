@@ -9,32 +9,25 @@ import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parent.parent
-ORDER = (  # A module may import from lines above its own, and from its own folder.
-    "arguments disk latents clock precision processes flops finite",
-    "outputs rates",
-    "config rules program",
-    "judging",
-    "data",
-    "models",
-    "objectives",
-    "data.batches",  # Makes the Batch that objectives define.
-    "state",
-    "train_step",
-    "feeds console",
-    "parallel",
-    "checkpoints records exported",
-    "workdir pretrained",
-    "trainer results",
-    "evaluation",
-    "probe_job neighbours_job",
-    "transfer",
+ROOT = pathlib.Path(__file__).parents[1]
+ORDER = (  # Rooms from the top floor down: each may import from itself and from those below.
+    "main",
     "jobs",
-    "feature_files loaded model_card official_arrays official_files table2",
-    "main export features import_official table1 table3 report benchmark",
+    "export features import_official",
+    "transfer.voc",
+    "transfer",
+    "evaluation.tables",
+    "evaluation",
+    "benchmark",
+    "exchange",
+    "training",
+    "data",
+    "runs",
+    "models",
+    "settings",
+    "machine",
 )
-LIGHT = {f"bigan_jax.{name}" for name in ("arguments", "config", "rules", "judging", "program")}
-RANKS = {name: rank for rank, line in enumerate(ORDER) for name in line.split()}
+RANKS = {room: rank for rank, floor in enumerate(reversed(ORDER)) for room in floor.split()}
 DISTRIBUTIONS = {"absl": "absl-py", "PIL": "pillow", "sklearn": "scikit-learn", "orbax":
                  "orbax-checkpoint", "cv2": "opencv-contrib-python-headless"}
 
@@ -65,27 +58,50 @@ def imports(tree: ast.AST) -> set[str]:
 GRAPH = {name: imports(tree) for name, tree in TREES.items()}
 
 
-def place(module: str) -> str:
-  """The entry of ORDER that a module of the package stands under."""
-  name = module.removeprefix("bigan_jax").removeprefix(".")
-  return name if name in RANKS else name.partition(".")[0]
+def room(module: str) -> str:
+  """The entry of ORDER that a module of the package stands under, the innermost one."""
+  name = module.removeprefix("bigan_jax.")
+  while name not in RANKS and "." in name:
+    name = name.rpartition(".")[0]
+  return name
 
 
-def test_every_module_has_a_place() -> None:
-  places = {place(name) for name in SOURCES if name.startswith("bigan_jax.")}
-  assert places == RANKS.keys()
+def test_every_module_has_a_room() -> None:
+  assert {room(name) for name in SOURCES if name.startswith("bigan_jax.")} == RANKS.keys()
 
 
 @pytest.mark.parametrize("module", sorted(SOURCES))
-def test_imports_run_one_way(module: str) -> None:
+def test_imports_run_downwards(module: str) -> None:
   ours = {name for name in GRAPH[module] if name.partition(".")[0] in ("bigan_jax", "configs")}
   if module.startswith("configs"):
-    assert ours <= {"bigan_jax.arguments", "bigan_jax.config", "bigan_jax.judging"}
+    assert {room(name) for name in ours} <= {"settings"}
     return
   for name in ours:
     assert name in SOURCES and name != "bigan_jax", f"{module} imports {name}"
-    same = place(name) == place(module)
-    assert same or RANKS[place(name)] < RANKS[place(module)], f"{module} imports {name}"
+    same = room(name) == room(module)
+    assert same or RANKS[room(name)] < RANKS[room(module)], f"{module} imports {name}"
+
+
+def test_every_room_says_what_belongs_there() -> None:
+  for path in ROOT.glob("bigan_jax/**/__init__.py"):
+    assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def test_the_hall_stays_small() -> None:
+  """At most 8 files and 10 folders are seen by who opens the package."""
+  seen = [path for path in (ROOT / "bigan_jax").iterdir() if path.name != "__pycache__"]
+  assert sum(path.is_file() for path in seen) <= 8
+  assert sum(path.is_dir() for path in seen) <= 10
+
+
+def test_files_can_be_read_in_one_go() -> None:
+  for path in (*SOURCES.values(), *ROOT.glob("tests/**/*.py")):
+    assert len(path.read_text().splitlines()) <= 300, path
+
+
+def test_tests_mirror_the_rooms() -> None:
+  for path in ROOT.glob("tests/*/**/*_test.py"):
+    assert (ROOT / "bigan_jax" / path.parent.relative_to(ROOT / "tests")).is_dir(), path
 
 
 def test_there_are_no_cycles() -> None:
@@ -93,13 +109,13 @@ def test_there_are_no_cycles() -> None:
   assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(SOURCES)
 
 
-def test_the_trainer_does_not_know_evaluation() -> None:
-  reached, todo = set(), ["bigan_jax.trainer"]
+def test_training_does_not_know_evaluation() -> None:
+  reached, todo = set(), ["bigan_jax.training.loop"]
   while todo:
     name = todo.pop()
     reached.add(name)
     todo += (GRAPH[name] & SOURCES.keys()) - reached
-  assert "bigan_jax.train_step" in reached
+  assert "bigan_jax.training.train_step" in reached
   assert not [name for name in reached if name.startswith("bigan_jax.evaluation")]
 
 
@@ -107,13 +123,14 @@ def test_the_command_line_is_read_without_jax() -> None:
   """Otherwise --help and the answer to a wrong flag take seconds."""
   top = ast.parse(SOURCES["bigan_jax.main"].read_text()).body
   early = imports(ast.Module([n for n in top if isinstance(n, (ast.Import, ast.ImportFrom))], []))
-  for name in early.union(GRAPH["bigan_jax"], *(GRAPH[name] for name in LIGHT)):
+  light = {name for name in SOURCES if room(name) == "settings"}
+  for name in early.union(GRAPH["bigan_jax"], *(GRAPH[name] for name in light)):
     assert name.partition(".")[0] not in ("jax", "flax", "tensorflow_datasets", "sklearn")
-    assert not name.startswith("bigan_jax.") or name in LIGHT
+    assert not name.startswith("bigan_jax.") or name in light
 
 
 def test_tensorflow_and_torch_are_nowhere() -> None:
-  tests = {path.name: ast.parse(path.read_text()) for path in ROOT.glob("tests/*.py")}
+  tests = {path.name: ast.parse(path.read_text()) for path in ROOT.glob("tests/**/*.py")}
   for name, tree in {**TREES, **tests}.items():
     roots = {found.partition(".")[0] for found in imports(tree)}
     assert not roots & {"tensorflow", "torch", "torchvision", "keras", "clu"}, name
@@ -121,13 +138,13 @@ def test_tensorflow_and_torch_are_nowhere() -> None:
 
 def test_orbax_and_pmap_have_one_place_each() -> None:
   orbax = {name for name, found in GRAPH.items() if any(f.startswith("orbax") for f in found)}
-  assert orbax == {"bigan_jax.checkpoints"}
+  assert orbax == {"bigan_jax.runs.checkpoints"}
   pmap = {
       name for name, tree in TREES.items() for node in ast.walk(tree)
       if (isinstance(node, ast.Attribute) and node.attr == "pmap")
       or (isinstance(node, ast.alias) and node.name == "pmap")
   }
-  assert pmap == {"bigan_jax.parallel"}
+  assert pmap == {"bigan_jax.training.parallel"}
 
 
 def read_list(section: str, field: str) -> set[str]:

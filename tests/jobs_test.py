@@ -1,16 +1,16 @@
 """Tests of whole jobs: every objective runs, under the names that scripts rely on."""
 
+from collections.abc import Callable
 import json
 import os
 import pathlib
 import signal
-from collections.abc import Callable
 
 import pytest
 
 from bigan_jax import jobs
 from bigan_jax.data import batches
-from bigan_jax.objectives import OBJECTIVES
+from bigan_jax.training.objectives import OBJECTIVES
 
 LOSSES = {
     "bigan": {"JD", "G", "E", "D_real", "D_fake"},

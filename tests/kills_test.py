@@ -5,6 +5,7 @@
 Two kills of each are the default.
 """
 
+from collections.abc import Callable, Iterator
 import os
 import pathlib
 import random
@@ -12,14 +13,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 
 import ml_collections
 import pytest
 
 from bigan_jax import jobs
-import processes_test
-import trainer_test
+from tests.machine import processes_test
+from tests.training import loop_test
 
 KILLS = int(os.environ.get("BIGAN_KILLS", "2"))
 LONG = {  # so long that no kill comes too late
@@ -51,15 +51,15 @@ def dice() -> Iterator[random.Random]:
 def start_one(path: pathlib.Path, flags: list[str]) -> list[subprocess.Popen]:
   command = [sys.executable, "-m", "bigan_jax.main", "--config=configs/digits.py", *flags]
   return [subprocess.Popen(
-      [*command, f"--workdir={path}"], cwd=trainer_test.ROOT, stdout=subprocess.PIPE,
+      [*command, f"--workdir={path}"], cwd=loop_test.ROOT, stdout=subprocess.PIPE,
       stderr=subprocess.PIPE, text=True,
   )]
 
 
 def await_checkpoint(path: pathlib.Path, running: list[subprocess.Popen]) -> None:
   """Until there is a newer one, or none to come."""
-  before = trainer_test.newest(path)
-  while trainer_test.newest(path) == before and running[0].poll() is None:
+  before = loop_test.newest(path)
+  while loop_test.newest(path) == before and running[0].poll() is None:
     time.sleep(0.02)
 
 
@@ -87,8 +87,8 @@ def test_of_one_process(
   kill_often(start_one, tmp_path / "killed", flags, dice)
   for path in (tmp_path / "killed", tmp_path / "straight"):
     jobs.train(config, str(path))
-  trainer_test.assert_same(*(
-      trainer_test.read(tmp_path / name, config) for name in ("killed", "straight")
+  loop_test.assert_same(*(
+      loop_test.read(tmp_path / name, config) for name in ("killed", "straight")
   ))
 
 
@@ -98,7 +98,7 @@ def test_of_either_of_two(
 ) -> None:
   meeting = "--coordinator_timeout=20"  # So long waits one whose fellow was killed before.
   kill_often(processes_test.start_pair, tmp_path / "killed", [*flags, meeting], dice)
-  trainer_test.assert_same(*(
+  loop_test.assert_same(*(
       processes_test.trained(tmp_path / name, config, flags) for name in ("killed", "straight")
   ))
 
@@ -109,6 +109,6 @@ def test_sigterm_saves_and_ends_well(flags: list[str], tmp_path: pathlib.Path) -
   running[0].send_signal(signal.SIGTERM)
   [(code, text)] = processes_test.finish(running)
   assert code == 0 and "Traceback" not in text, text
-  step = trainer_test.newest(tmp_path)
+  step = loop_test.newest(tmp_path)
   assert 0 < step < 4 * LONG["epochs"]
   assert f"saved at step {step}; the same command continues there" in text

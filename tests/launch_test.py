@@ -1,5 +1,6 @@
 """The launch scripts, with SLURM, gcloud and the program itself replaced by little scripts."""
 
+from collections.abc import Callable
 import os
 import pathlib
 import shutil
@@ -7,12 +8,11 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Callable
 
 import pytest
 import yaml
 
-LAUNCH = pathlib.Path(__file__).parent.parent / "launch"
+LAUNCH = pathlib.Path(__file__).parents[1] / "launch"
 # Runs until TERM.
 PROGRAM = """
 trap 'echo saved >> "$LOG"; exit 0' TERM

@@ -1,5 +1,6 @@
 """Tests of the real program: it answers at once, and bad input with one sentence alone."""
 
+from collections.abc import Callable
 import json
 import os
 import pathlib
@@ -7,17 +8,17 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
 import jax
 import ml_collections
 import numpy as np
 import pytest
 
-from bigan_jax import jobs, program
+from bigan_jax import jobs
+from bigan_jax.settings import program
 
 Tiny = Callable[..., ml_collections.ConfigDict]
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[1]
 DIGITS = "--config=configs/digits.py"
 
 

@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import ml_collections
 import numpy as np
+from PIL import Image
 import pytest
 import sklearn.neighbors
-from PIL import Image
 
-from bigan_jax import checkpoints, jobs, models
+from bigan_jax import jobs, models
 from bigan_jax.data import sources
 from bigan_jax.data.sources import Split
+from bigan_jax.runs import checkpoints
 from configs import digits
 
 

@@ -1,1 +1,4 @@
-"""Where the pictures come from: builders prepare, sources load, preprocess crops and scales."""
+"""From files of pictures to batches on the host: finding, preparing, reading, cutting.
+
+How batches reach devices is in `training`.
+"""

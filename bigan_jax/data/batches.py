@@ -12,11 +12,11 @@ import jax
 import ml_collections
 import numpy as np
 
-from bigan_jax import processes
 from bigan_jax.data import fake, prepare, preprocess, sources
+from bigan_jax.data.batch import Batch
 from bigan_jax.data.splits import Split, Stored
-from bigan_jax.objectives import Batch
-from bigan_jax.rules import validate_shape
+from bigan_jax.machine import processes
+from bigan_jax.settings.rules import validate_shape
 
 FAKE_IMAGES = (2_560, 512)  # to train on and to judge by
 RESIDENT_SHARE = 0.6  # of memory that pictures may fill; the rest is for the networks

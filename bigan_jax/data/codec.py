@@ -2,8 +2,8 @@
 
 import io
 import math
-import warnings
 from typing import NamedTuple
+import warnings
 
 import numpy as np
 from PIL import Image

@@ -1,10 +1,10 @@
 """Anyone's picture files as an encoder sees them: read, resized and cropped as in training."""
 
 import collections
+from collections.abc import Iterable, Iterator, Sequence
 import concurrent.futures
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import ml_collections

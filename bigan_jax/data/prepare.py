@@ -1,5 +1,6 @@
 """Finds a prepared data set on disk, or prepares it, and refuses one that is damaged."""
 
+from collections.abc import Iterator
 import contextlib
 import difflib
 import glob
@@ -9,9 +10,8 @@ import json
 import os
 import shutil
 import threading
-import urllib.request
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
+import urllib.request
 
 from absl import logging
 

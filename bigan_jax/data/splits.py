@@ -1,7 +1,7 @@
 """What a split is: pictures and labels in host memory, or left on disk until they are asked for."""
 
-import contextlib
 from collections.abc import Iterator, Sequence
+import contextlib
 from typing import NamedTuple
 
 import numpy as np

@@ -10,8 +10,7 @@ import signal
 import threading
 from typing import Any
 
-from absl import flags
-from absl import logging
+from absl import flags, logging
 import chex
 import jax
 import numpy as np

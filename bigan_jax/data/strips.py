@@ -1,8 +1,8 @@
 """Pictures of unequal size in one array without padding, if they share their shorter side."""
 
+from collections.abc import Sequence
 import concurrent.futures
 import io
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np

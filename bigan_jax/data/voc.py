@@ -1,13 +1,13 @@
 """PASCAL VOC for the jobs that transfer to it: the pictures of a year, split and task."""
 
+from collections.abc import Sequence
 import dataclasses
 import io
-import zlib
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
+import zlib
 
-import numpy as np
 from absl import logging
+import numpy as np
 from PIL import Image
 
 from bigan_jax.data import codec, prepare

@@ -9,11 +9,10 @@ import functools
 import chex
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from bigan_jax import latents
 from bigan_jax.data import batches
+from bigan_jax.models import latents
 
 BLOCK = 1_024  # images at a time; a multiple of 128, the batch within which EGr_b shifts
 

@@ -8,15 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bigan_jax.arguments import nearest
 from bigan_jax.data import batches
 from bigan_jax.evaluation import frozen
-from bigan_jax.evaluation.subjects import Subject
+from bigan_jax.evaluation.encoders import Encoder
+from bigan_jax.settings.arguments import nearest
 
 CODE, LAST = "e", "e-"  # the authors' names (reference section 7)
 
 
-def shapes(subject: Subject, images: np.ndarray, size: int) -> dict[str, tuple[int, ...]]:
+def shapes(encoder: Encoder, images: np.ndarray, size: int) -> dict[str, tuple[int, ...]]:
   """{layer: shape of one image's features before they are flattened}, in the network's order.
 
   Besides the network's own names there are "e-", its last hidden layer as it is, and, of an
@@ -29,19 +29,19 @@ def shapes(subject: Subject, images: np.ndarray, size: int) -> dict[str, tuple[i
   one = jax.ShapeDtypeStruct((1, *images.shape[1:]), images.dtype)
   def shape(layer: str) -> tuple[int, ...]:
     describe = functools.partial(
-        _describe, subject.network, subject.views, subject.sees, layer, size
+        _describe, encoder.network, encoder.views, encoder.sees, layer, size
     )
-    return jax.eval_shape(describe, subject.variables, one).shape[1:]
-  return {layer: shape(layer) for layer in _names(subject, one)}
+    return jax.eval_shape(describe, encoder.variables, one).shape[1:]
+  return {layer: shape(layer) for layer in _names(encoder, one)}
 
 
-def _names(subject: Subject, one: jax.ShapeDtypeStruct) -> list[str]:
+def _names(encoder: Encoder, one: jax.ShapeDtypeStruct) -> list[str]:
   _, activations = jax.eval_shape(
-      lambda v, images: subject.network.apply(v, getattr(subject.views(images), subject.sees)),
-      subject.variables, one,
+      lambda v, images: encoder.network.apply(v, getattr(encoder.views(images), encoder.sees)),
+      encoder.variables, one,
   )
   # jax returns dictionaries sorted by name, which is the order of numbered layers.
-  return [*activations, LAST, *([CODE] if subject.sees == "x_encoder" else [])]
+  return [*activations, LAST, *([CODE] if encoder.sees == "x_encoder" else [])]
 
 
 def choose(
@@ -54,25 +54,25 @@ def choose(
   return tuple(dict.fromkeys(asked or default))
 
 
-def all_layers(subject: Subject, known: dict[str, tuple[int, ...]]) -> tuple[str, ...]:
+def all_layers(encoder: Encoder, known: dict[str, tuple[int, ...]]) -> tuple[str, ...]:
   """Every layer of `shapes`, but the last hidden one under one name alone if it is not pooled."""
-  twin = subject.network.feature_layer
+  twin = encoder.network.feature_layer
   return tuple(n for n in known if n != twin or np.prod(known[n]) != np.prod(known[LAST]))
 
 
-def extract(subject: Subject, images: np.ndarray, layer: str, size: int) -> np.ndarray:
+def extract(encoder: Encoder, images: np.ndarray, layer: str, size: int) -> np.ndarray:
   """Features float32 [N, f] of images uint8 [N, H, W, C], in host memory.
 
   Args:
     layer: a key of `shapes`.
     size: side of the pooled maps, see `pool`.
   """
-  width = int(np.prod(shapes(subject, images, size)[layer]))
+  width = int(np.prod(shapes(encoder, images, size)[layer]))
   features = np.empty((len(images), width), np.float32)
   for i in range(0, len(images), frozen.BLOCK):
     block = images[i:i + frozen.BLOCK]
     described = _describe(
-        subject.network, subject.views, subject.sees, layer, size, subject.variables, block
+        encoder.network, encoder.views, encoder.sees, layer, size, encoder.variables, block
     )
     features[i:i + len(block)] = np.asarray(described).reshape(len(block), width)
   return features

@@ -9,14 +9,13 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from bigan_jax import latents
 from bigan_jax.data import batches
 from bigan_jax.data.preprocess import Range, to_uint8
 from bigan_jax.data.sources import Split
 from bigan_jax.evaluation import frozen, neighbours
-from bigan_jax.models import Networks
-from bigan_jax.objectives import Objective
-from bigan_jax.state import Snapshot
+from bigan_jax.models import Networks, latents
+from bigan_jax.training.objectives import Objective
+from bigan_jax.training.state import Snapshot
 
 Results = Iterable[tuple[str, float]]
 Evaluator = Callable[[Snapshot], Results]

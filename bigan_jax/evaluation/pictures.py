@@ -9,7 +9,7 @@ import numpy as np
 from bigan_jax.data.preprocess import to_uint8
 from bigan_jax.evaluation import frozen
 from bigan_jax.evaluation.metrics import Evaluator, Judge, Results
-from bigan_jax.state import Snapshot
+from bigan_jax.training.state import Snapshot
 
 COLUMNS = 20
 ROWS = 10

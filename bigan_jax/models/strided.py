@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from jax import lax
+import jax.numpy as jnp
 
 CHUNK_BYTES = 8 << 20  # of patches at a time; 4 to 32 MiB are alike, all at once twice as slow
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -99,17 +99,22 @@ max_pool.defvjp(
 
 
 class Convolution(nn.Module):
-  """A convolution without bias; kernel N(0, 0.02), [k, k, C / groups, features] (reference 0)."""
+  """A convolution; kernel N(0, 0.02), [k, k, C / groups, features] (reference section 0).
+
+  bias: add one to each feature, of 0 at first: where no batch norm follows.
+  """
 
   features: int
   k: int
   window: Window
+  bias: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """x [B, H, W, C] -> [B, H', W', features]."""
     shape = (self.k, self.k, x.shape[-1] // self.window.groups, self.features)
-    return convolve(x, self.param("kernel", nn.initializers.normal(0.02), shape), self.window)
+    y = convolve(x, self.param("kernel", nn.initializers.normal(0.02), shape), self.window)
+    return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.bias else y
 
 
 class Deconvolution(nn.Module):

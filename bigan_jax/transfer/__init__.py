@@ -1,1 +1,4 @@
-"""Trains supervised networks on top of transferred layers: the paper's Tables 2 and 3."""
+"""Trains with labels on top of an encoder (the paper's Tables 2 and 3).
+
+What only looks at a frozen network is in `evaluation`.
+"""

@@ -10,18 +10,16 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from bigan_jax import disk, feeds, parallel, trainer
-from bigan_jax.clock import clock
-from bigan_jax.evaluation import subjects
+from bigan_jax.evaluation import encoders
+from bigan_jax.machine import disk
 from bigan_jax.models.layers import AXIS
-from bigan_jax.transfer import initialise, loop, sgd, source, supervised_step
+from bigan_jax.runs.workdir import RunFolder, open_run
+from bigan_jax.settings import rules
+from bigan_jax.training import feeds, finite, loop, parallel
+from bigan_jax.training.timetable import timetable
+from bigan_jax.transfer import evaluate, initialise, sgd, source, supervised_step
 from bigan_jax.transfer.supervised_step import HeadState, Measures
-from bigan_jax.workdir import RunFolder, open_run
 
-FREE_TO_CHANGE = (
-    "data_dir", "stop_epoch", "steps_per_dispatch", "save_every", "eval.every", "data.path",
-    "data.resident_gb", "data.workers", "proposals.cache_dir",
-)
 OWN = ("flip", "resident_gb", "workers")  # of config.data, which no encoder decides
 RESULTS = "results.json"
 
@@ -55,42 +53,43 @@ class Task(NamedTuple):
   finish: Judge
 
 
-Resolve = Callable[[ml_collections.ConfigDict, source.Source | None], ml_collections.ConfigDict]
-Build = Callable[[ml_collections.ConfigDict, RunFolder], Task]
+class Job(NamedTuple):
+  """What makes one of these jobs of a config.
 
-
-def run(
-    config: ml_collections.ConfigDict, workdir: str, resolve: Resolve, build: Build,
-    summary: Callable[[dict], str],
-) -> None:
-  """Trains, judges, and writes results.json; the same call continues what was interrupted.
-
-  Args:
+  Attributes:
     resolve: fills in all that the config takes from its encoder, as config.json keeps it.
-    build: (resolved config, run folder) -> Task.
+    task: (resolved config, run folder) -> Task.
     summary: results -> the last words.
   """
+
+  resolve: Callable[
+      [ml_collections.ConfigDict, source.Source | None], ml_collections.ConfigDict
+  ]
+  task: Callable[[ml_collections.ConfigDict, RunFolder], Task]
+  summary: Callable[[dict], str]
+
+
+def run(job: Job, config: ml_collections.ConfigDict, workdir: str) -> None:
+  """Trains, judges, and writes results.json; the same call continues what was interrupted."""
   origin = source.read(config.encoder, config.encoder_step) if config.encoder else None
-  config = resolve(config, origin)
+  config = job.resolve(config, origin)
   last_epoch = config.stop_epoch or config.epochs
-  with trainer.interruption() as interrupted, open_run(
-      workdir, config.to_dict(), FREE_TO_CHANGE
+  with loop.interruption() as interrupted, open_run(
+      workdir, config.to_dict(), rules.FREE_TO_CHANGE
   ) as folder:
     results = finished(folder, last_epoch)
     if results is None:
-      results = _train(config, folder, origin, build(config, folder), interrupted)
+      results = _train(config, folder, origin, job.task(config, folder), interrupted)
     if results is not None:
-      print(summary(results))
+      print(job.summary(results))
 
 
 def _train(
     config: ml_collections.ConfigDict, folder: RunFolder, origin: source.Source | None, task: Task,
-    interrupted: trainer.Flag,
+    interrupted: loop.Flag,
 ) -> dict | None:
   """The results, or None if interrupted."""
-  job = prepare_fit(config, folder, origin, task)
-  print(greeting(config, job.start))
-  state = loop.fit(job, interrupted)
+  state = loop.fit(prepare(config, folder, origin, task), interrupted)
   if interrupted():
     return None
   results = {
@@ -119,15 +118,15 @@ def take_encoder(config: ml_collections.ConfigDict, origin: source.Source) -> No
   model.value_range = tuple(theirs.model.value_range)
   model.encoder_shape, model.image_shape = tuple(theirs.model.encoder_shape), origin.shape
   own = {name: config.data[name] for name in OWN}
-  config.data = ml_collections.ConfigDict({**subjects.data_settings(config.data, theirs), **own})
+  config.data = ml_collections.ConfigDict({**encoders.data_settings(config.data, theirs), **own})
   config.data_dir = config.data_dir or theirs.data_dir
 
 
-def prepare_fit(
+def prepare(
     config: ml_collections.ConfigDict, folder: RunFolder, origin: source.Source | None, task: Task
-) -> loop.Fit:
+) -> loop.Job:
   """Makes the network's first layers and puts the images on the devices."""
-  when = clock(config, task.size)
+  when = timetable(config, task.size)
   tx, rate = sgd.optimiser(config.optim), sgd.schedule(config.optim, when.steps_per_epoch)
   setup = supervised_step.Setup(
       task.network, tx, rate, task.measure, AXIS, config.precision
@@ -138,9 +137,16 @@ def prepare_fit(
   feed = task.feed(when)
   step = functools.partial(supervised_step.step, setup)
   program = parallel.supervised(step, feed, jax.random.PRNGKey(config.seed))
-  def judge(state: HeadState) -> dict[str, float]:
-    return task.judge({**state.frozen, **state.params})
-  return loop.Fit(config, folder, when, setup, program, feed.close, judge, start)
+  def advance(state: HeadState, first: int, n: int) -> tuple[HeadState, dict]:
+    state, measures = program(state, first, n)
+    finite.check_metrics(measures, first)
+    return state, {"loss": {"loss": measures["loss"]}}
+  def judge(state: HeadState, step: int, interrupted: loop.Flag) -> None:
+    del interrupted
+    evaluate.evaluate(folder, rate, task.judge, state, step)
+  return loop.Job(
+      config, folder, when, start, lambda step: greeting(config, start), advance, judge, feed.close
+  )
 
 
 def transplant(

@@ -6,20 +6,16 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from bigan_jax import config as configs
-from bigan_jax import feeds, rules
 from bigan_jax.data import batches
 from bigan_jax.data.splits import Split, Stored
+from bigan_jax.runs.workdir import RunFolder
+from bigan_jax.settings import rules
+from bigan_jax.settings import training as configs
+from bigan_jax.training import feeds
 from bigan_jax.transfer import crops, fine_tuning, head, initialise, source, supervised_step
 from bigan_jax.transfer.fine_tuning import Params, Task
-from bigan_jax.workdir import RunFolder
 
 MEASURES = ("loss", "accuracy")
-
-
-def run(config: ml_collections.ConfigDict, workdir: str) -> None:
-  """Trains one cell of Table 2 and writes its accuracy to results.json."""
-  fine_tuning.run(config, workdir, resolve, task, summary)
 
 
 def resolve(
@@ -154,3 +150,6 @@ def summary(results: dict) -> str:
       f"{whose}, {last} frozen: {results['all_crops']:.2f} % of {results['test_images']} images "
       f"right by {results['crops']} crop(s) of each, {results['centre_crop']:.2f} % by the centre."
   )
+
+
+JOB = fine_tuning.Job(resolve, task, summary)

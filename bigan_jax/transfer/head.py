@@ -9,25 +9,9 @@ import ml_collections
 
 from bigan_jax.models import alexnet
 from bigan_jax.models.layers import leaky_relu
-from bigan_jax.models.strided import Window, convolve, max_pool
+from bigan_jax.models.strided import Convolution, Window, max_pool
 
 Activations = dict[str, jax.Array]
-
-
-class Convolution(nn.Module):
-  """A convolution with biases; kernel [k, k, C / groups, features]."""
-
-  features: int
-  k: int
-  window: Window
-
-  @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """x [B, H, W, C] -> [B, H', W', features]."""
-    shape = (self.k, self.k, x.shape[-1] // self.window.groups, self.features)
-    kernel = self.param("kernel", nn.initializers.he_normal(), shape)
-    bias = self.param("bias", nn.initializers.zeros, (self.features,))
-    return convolve(x, kernel, self.window) + bias
 
 
 def windows(padded: bool) -> Iterator[tuple[str, int, Window, bool]]:
@@ -46,7 +30,7 @@ def convolutions(x: jax.Array, widths: tuple[int, ...], padded: bool) -> Activat
   """conv1 to conv5, in the scope of the module that calls; activations before pooling."""
   activations = {}
   for (name, k, window, pool), width in zip(windows(padded), widths, strict=True):
-    activations[name] = leaky_relu(Convolution(width, k, window, name=name)(x))
+    activations[name] = leaky_relu(Convolution(width, k, window, bias=True, name=name)(x))
     x = max_pool(activations[name], 3, pool_window(padded)) if pool else activations[name]
   return activations
 

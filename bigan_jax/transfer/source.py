@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import ml_collections
 
-from bigan_jax import checkpoints
-from bigan_jax.evaluation import subjects
+from bigan_jax.evaluation import encoders
+from bigan_jax.runs import checkpoints
 from bigan_jax.transfer import merging
 
 LABELS = "labels"  # in place of an objective, of a network trained with labels
@@ -51,7 +51,7 @@ def read(path: str, step: str = "latest") -> Source:
     config = ml_collections.ConfigDict(info["config"])
     layers = {name: network["params"][name] for name in hidden_layers(config.model)}
     return Source(config, tuple(config.model.image_shape), layers, LABELS, info["step"])
-  trained = subjects.read(path, step)
+  trained = encoders.read(path, step)
   (player, variables), = trained.variables.items()
   model, learner = trained.config.model, trained.config.objective
   shape = model.image_shape if player == "D" else model.encoder_shape

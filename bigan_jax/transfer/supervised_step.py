@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from bigan_jax import precision
-from bigan_jax.objectives import Batch
+from bigan_jax.data.batch import Batch
+from bigan_jax.models import precision
 from bigan_jax.transfer.sgd import Sgd, Steps
 
 Measures = dict[str, jax.Array]

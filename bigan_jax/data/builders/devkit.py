@@ -1,12 +1,12 @@
 """PASCAL VOC's devkit as people have it, in its tars or unpacked, read and checked file by file."""
 
+from collections.abc import Sequence
 import io
 import os
 import re
 import tarfile
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
 from typing import NamedTuple
+import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 from PIL import Image

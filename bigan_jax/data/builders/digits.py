@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import numpy as np
-import tensorflow_datasets as tfds
 from PIL import Image
+import tensorflow_datasets as tfds
 
 NUM_TRAIN = 1500
 SHUFFLE_SEED = 0

@@ -1,15 +1,15 @@
 """TFDS builder of anyone's own pictures: a folder, with or without splits and classes in it."""
 
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from absl import logging
 import numpy as np
 import tensorflow_datasets as tfds
-from absl import logging
 
 from bigan_jax.data import codec
 from bigan_jax.data.builders import presize

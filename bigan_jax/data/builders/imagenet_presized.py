@@ -1,14 +1,14 @@
 """TFDS builder of ImageNet (ILSVRC2012) at a small size, from the tars or folders people have."""
 
+from collections.abc import Callable, Iterator
 import functools
 import hashlib
 import os
 import re
 import tarfile
-from collections.abc import Callable, Iterator
 
-import tensorflow_datasets as tfds
 from absl import logging
+import tensorflow_datasets as tfds
 
 from bigan_jax.data.builders import presize
 

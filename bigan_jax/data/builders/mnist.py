@@ -1,12 +1,12 @@
 """MNIST and Fashion-MNIST: the stock TFDS builders, reading the IDX files in plain Python."""
 
+from collections.abc import Iterator
 import gzip
 import os
-from collections.abc import Iterator
 
 import numpy as np
-import tensorflow_datasets as tfds
 from PIL import Image
+import tensorflow_datasets as tfds
 from tensorflow_datasets.image_classification import mnist as stock
 
 FILES = (

@@ -5,6 +5,7 @@ The latter is renamed into place last; what it does not name is done again by th
 """
 
 import collections
+from collections.abc import Callable, Iterator, Sequence
 import concurrent.futures
 import contextlib
 import functools
@@ -16,11 +17,10 @@ import shutil
 import signal
 import tarfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
 from absl import logging
+import numpy as np
 from tqdm import tqdm
 
 from bigan_jax.data import codec

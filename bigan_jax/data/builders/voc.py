@@ -1,17 +1,17 @@
 """TFDS builder of PASCAL VOC 2007 and 2012: one kind of example for all of its tasks."""
 
 import collections
+from collections.abc import Callable, Iterator, Sequence
 import concurrent.futures
 import dataclasses
 import functools
 import glob
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
 
+from absl import logging
 import numpy as np
 import tensorflow_datasets as tfds
-from absl import logging
 from tqdm import tqdm
 
 from bigan_jax.data.builders import devkit, presize

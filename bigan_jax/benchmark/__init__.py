@@ -1,0 +1,1 @@
+"""`python -m bigan_jax.benchmark`: the speed of a training step, beside what the machine can do."""

@@ -1,0 +1,160 @@
+"""What a job judges: a frozen network, trained or untrained, and the pictures to judge it by."""
+
+import functools
+import pathlib
+from typing import NamedTuple
+
+import chex
+import flax.linen as nn
+import jax
+import ml_collections
+import numpy as np
+
+from bigan_jax import models
+from bigan_jax.data import batches, prepare
+from bigan_jax.data.splits import Split
+from bigan_jax.exchange import exported, pretrained
+from bigan_jax.exchange.pretrained import Pretrained
+from bigan_jax.settings import downstream
+from bigan_jax.settings import training as configs
+from bigan_jax.training.objectives import OBJECTIVES
+
+
+class Encoder(NamedTuple):
+  """A frozen network in test mode, by calibrated statistics.
+
+  Attributes:
+    name: "trained" or "random".
+    network: E, or the D of a plain GAN, without a device axis.
+    variables: {"params": ..., "batch_stats": ...}.
+    views: uint8 images -> Batch.
+    sees: the field of Batch that the network is applied to.
+  """
+
+  name: str
+  network: nn.Module
+  variables: chex.ArrayTree
+  views: batches.Views
+  sees: str
+
+
+def read(path: str, step: str) -> Pretrained:
+  """Reads the network whose features are its method's result.
+
+  Args:
+    path: a run folder, or one that bigan_jax.export wrote.
+    step: "latest", "best" or digits.
+
+  Raises:
+    ValueError: the run is of another kind; and as `pretrained.read`.
+  """
+  number = int(step) if step.isdigit() else step
+  whose = () if exported.is_export(pathlib.Path(path).expanduser()) else ("G",)  # All runs have G.
+  config = pretrained.read(path, whose, number).config
+  if config.get("objective") not in OBJECTIVES:
+    raise ValueError(f"{path} has no feature learner: name the run folder of one that was trained.")
+  return pretrained.read(path, (OBJECTIVES[config.objective].judged,), number)
+
+
+def trained_encoder(trained: Pretrained) -> Encoder:
+  """The network that was trained."""
+  (player, variables), = trained.variables.items()
+  sees = "x_encoder" if player == "E" else "x"
+  network = getattr(trained.networks, player)
+  return Encoder("trained", network, variables, batches.views(trained.config), sees)
+
+
+def untrained(trained: Pretrained, images: np.ndarray, seed: int, batch_size: int, steps: int
+              ) -> Encoder:
+  """The same network with the initial weights of a training run of this seed.
+
+  Its statistics are calibrated as those of trained networks, on batches of training images
+  uint8 [N, H, W, C] (reference section 6): `steps` batches at most, each image once at most.
+  """
+  config, given = trained.config, trained_encoder(trained)
+  objective = OBJECTIVES[config.objective]
+  key, _ = jax.random.split(jax.random.PRNGKey(seed))  # As learner.prepare does.
+  variables = models.initialise(
+      trained.networks, config.model, objective.players, objective.joint, key
+  )[objective.judged]
+  start = Encoder("random", given.network, variables, given.views, given.sees)
+  size = min(batch_size, len(images))
+  order = np.random.RandomState(seed).permutation(len(images))
+  stats = variables["batch_stats"]
+  for i in range(min(steps, len(images) // size)):
+    batch = images[np.sort(order[i * size:(i + 1) * size])]
+    stats = _calibrate(start.network, variables["params"], stats, start.views, start.sees, batch)
+  return start._replace(variables={"params": variables["params"], "batch_stats": stats})
+
+
+@functools.partial(jax.jit, static_argnames=("network", "views", "sees"))
+def _calibrate(
+    network: nn.Module, params: chex.ArrayTree, batch_stats: chex.ArrayTree,
+    views: batches.Views, sees: str, images: jax.Array,
+) -> chex.ArrayTree:
+  """The running sums of statistics after one more batch."""
+  x = getattr(views(images), sees)
+  variables = {"params": params, "batch_stats": batch_stats}
+  with jax.default_matmul_precision("float32"):
+    _, changed = network.apply(variables, x, train=True, mutable=["batch_stats"])
+  return changed.get("batch_stats", batch_stats)
+
+
+def pictures(
+    config: ml_collections.ConfigDict, trained: Pretrained
+) -> tuple[Split, Split, ml_collections.ConfigDict]:
+  """(training images, judged images, their data settings), as crops that the network sees.
+
+  Args:
+    config: of the judging job: config.data, of which fields that are left at their defaults are
+      the encoder's where config.data.name is; train_images and judged_images bound the numbers.
+
+  Raises:
+    ValueError: the images do not fit the network; and as `batches.load`.
+  """
+  merged = trained.config.copy_and_resolve_references().unlock()
+  merged.data = data_settings(config.data, trained.config)
+  merged.data_dir = config.data_dir or trained.config.data_dir
+  validate_fit(config.encoder, merged)
+  train, judged = batches.load(merged)
+  return (
+      batches.fixed(train, config.train_images, merged, random=False),
+      batches.fixed(judged, config.judged_images, merged, random=False),
+      merged.data,
+  )
+
+
+def data_settings(
+    data: ml_collections.ConfigDict, encoder: ml_collections.ConfigDict
+) -> ml_collections.ConfigDict:
+  """A judging job's `data` section, completed by that of the encoder's run."""
+  found = ml_collections.ConfigDict(data.to_dict())
+  if not found.name:
+    defaults = downstream.base("").data
+    changed = {name: value for name, value in data.items() if value != defaults[name]}
+    return ml_collections.ConfigDict({**data.to_dict(), **encoder.data.to_dict(), **changed})
+  found.splits = found.splits or configs.data_section().splits
+  if found.name in prepare.PICTURES and not found.edge:
+    found.edge = encoder.data.edge or encoder.model.encoder_shape[0]
+  return found
+
+
+def validate_fit(path: str, config: ml_collections.ConfigDict) -> None:
+  """Raises ValueError if pictures of unequal size do not fit the encoder of `config.model`.
+
+  `batches.load` checks images of one size.
+  """
+  side, _, channels = config.model.encoder_shape
+  name, edge = config.data.name, config.data.edge
+  if name not in prepare.PICTURES:
+    return
+  if channels != 3:
+    raise ValueError(
+        f"The encoder of {path} sees images of {channels} channel(s), but those of {name} have 3: "
+        "take another encoder or data set."
+    )
+  if edge < side:
+    raise ValueError(
+        f"config.data.edge is {edge}, but the encoder of {path} sees crops of {side} pixels: let "
+        "it be at least that."
+    )

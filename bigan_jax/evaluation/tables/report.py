@@ -1,0 +1,187 @@
+"""One self-contained HTML page about run folders: `launch/report.sh FILE.html RUN ...`.
+
+Folders of training runs give curves, last numbers, and the newest of each picture; folders of jobs
+(linear probe, neighbours, frozen layers) give their tables and pictures.
+"""
+
+import base64
+from collections.abc import Iterable, Sequence
+import csv
+import html
+import io
+import json
+import pathlib
+from typing import Any, NamedTuple
+
+from absl import flags
+import matplotlib
+from matplotlib import pyplot
+
+from bigan_jax.machine import disk
+from bigan_jax.settings import program
+
+OUT = flags.DEFINE_string("out", None, "The HTML file to write.")
+COLUMNS = 3  # of plots
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 78rem; padding: 0 1rem;
+  color: #1a1a1a; background: #fff; }
+h1, h2, h3 { line-height: 1.2; } h2 { border-top: 1px solid #ccc; padding-top: 1.2rem; }
+table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
+th, td { padding: .15rem .6rem; border-bottom: 1px solid #e4e4e4; text-align: right; }
+th:first-child, td:first-child { text-align: left; }
+.scroll { overflow-x: auto; } figure { display: inline-block; margin: .5rem 1rem .5rem 0;
+  vertical-align: top; } figcaption { color: #555; font-size: 13px; }
+img { max-width: 100%; image-rendering: pixelated; border: 1px solid #e4e4e4; }
+svg { max-width: 100%; height: auto; } details { margin: .6rem 0; }
+"""
+
+
+class Run(NamedTuple):
+  """What a run folder tells.
+
+  rows: of metrics.jsonl, [] for a job. pictures: {name: newest file}. tables: its CSV files.
+  """
+
+  name: str
+  config: dict[str, Any]
+  rows: list[dict[str, Any]]
+  pictures: dict[str, pathlib.Path]
+  tables: list[pathlib.Path]
+
+
+def read(folder: pathlib.Path, name: str) -> Run:
+  """Reads a run folder; raises ValueError if it is none, or has nothing to show."""
+  config = folder / "config.json"
+  if not config.is_file():
+    raise ValueError(f"{folder} is no run folder: it has no config.json.")
+  metrics = folder / "metrics.jsonl"
+  lines = metrics.read_text().splitlines() if metrics.is_file() else []
+  pictures = {}
+  for path in sorted(folder.glob("pictures/**/*.png")):
+    place = path.relative_to(folder / "pictures")
+    pictures[place.parts[0].removesuffix(".png")] = path  # The last of a name is the newest.
+  run = Run(name, json.loads(config.read_text()), [json.loads(line) for line in lines], pictures,
+            sorted(folder.glob("*.csv")))
+  if not (run.rows or run.pictures or run.tables):
+    raise ValueError(f"{folder} has nothing to show yet: let it run on.")
+  return run
+
+
+def short_names(folders: Sequence[pathlib.Path]) -> list[str]:
+  """The ends of paths, as long as needed to tell them apart."""
+  for length in range(1, max(len(folder.parts) for folder in folders) + 1):
+    names = ["/".join(folder.parts[-length:]) for folder in folders]
+    if len(set(names)) == len(names):
+      return names
+  raise ValueError(f"The same run folder is given twice: {', '.join(map(str, folders))}.")
+
+
+def table(rows: Iterable[Sequence[Any]]) -> str:
+  """An HTML table; the first row is its head."""
+  def line(cells: Sequence[Any], tag: str) -> str:
+    return "<tr>" + "".join(f"<{tag}>{html.escape(show(c))}</{tag}>" for c in cells) + "</tr>"
+  head, *body = rows
+  inside = line(head, "th") + "".join(line(row, "td") for row in body)
+  return f'<div class="scroll"><table>{inside}</table></div>'
+
+
+def show(value: Any) -> str:
+  """A cell's text; numbers to four digits."""
+  if value is None:
+    return ""
+  return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+  """{"a": {"b": 1}} as {"a.b": 1}."""
+  fields = {}
+  for name, value in tree.items():
+    nested = isinstance(value, dict)
+    fields |= flat(value, f"{prefix}{name}.") if nested else {prefix + name: value}
+  return fields
+
+
+def configs(runs: Sequence[Run]) -> str:
+  """Every field of every config, those that differ first."""
+  fields = [flat(run.config) for run in runs]
+  names = sorted(set().union(*fields))
+  values = {name: [field.get(name) for field in fields] for name in names}
+  differs = lambda name: any(value != values[name][0] for value in values[name])
+  head = ["field", *(run.name for run in runs)]
+  parts = [[n for n in names if differs(n)], [n for n in names if not differs(n)]]
+  different, same = ([head] + [[n, *values[n]] for n in part] for part in parts)
+  shown = f"<h3>Where the configs differ</h3>{table(different)}" if parts[0] else ""
+  return f"{shown}<details><summary>The other fields</summary>{table(same)}</details>"
+
+
+def last_numbers(runs: Sequence[Run]) -> str:
+  """The last evaluation of each run, a column each."""
+  names = list(dict.fromkeys(name for run in runs for name in run.rows[-1]))
+  rows = [[name, *(run.rows[-1].get(name) for run in runs)] for name in names]
+  return table([["metric", *(run.name for run in runs)], *rows])
+
+
+def curves(runs: Sequence[Run]) -> str:
+  """Every metric over epochs, a line each run, as one SVG."""
+  known = dict.fromkeys(name for run in runs for row in run.rows for name in row)
+  names = [n for n in known if n not in ("step", "epoch", "rate", "evaluation_seconds")]
+  height = -(-len(names) // COLUMNS)
+  with matplotlib.rc_context({"svg.hashsalt": "", "font.size": 8}):
+    figure, axes = pyplot.subplots(
+        height, COLUMNS, figsize=(11, 2.1 * height), squeeze=False, layout="constrained")
+    for axis in axes.flat[len(names):]:
+      axis.set_axis_off()
+    for axis, name in zip(axes.flat, names):
+      axis.set_title(name)
+      axis.grid(alpha=0.3)
+      for run in runs:  # Those without this metric too, so that each keeps its colour.
+        points = [(row["epoch"], row[name]) for row in run.rows if row.get(name) is not None]
+        axis.plot([x for x, _ in points], [y for _, y in points], marker=".", label=run.name)
+    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    svg = io.StringIO()
+    figure.savefig(svg, format="svg", metadata={"Date": None})
+    pyplot.close(figure)
+  return svg.getvalue()[svg.getvalue().index("<svg"):]
+
+
+def pictures(run: Run) -> str:
+  """A run's pictures, inside the page."""
+  def figure(name: str, path: pathlib.Path) -> str:
+    data = base64.b64encode(path.read_bytes()).decode()
+    label = html.escape(f"{name} ({path.stem})" if path.stem != name else name)
+    image = f'<img src="data:image/png;base64,{data}" alt="{label}">'
+    return f"<figure>{image}<figcaption>{label}</figcaption></figure>"
+  return "".join(figure(*item) for item in run.pictures.items())
+
+
+def page(runs: Sequence[Run]) -> str:
+  """The whole page."""
+  trained = [run for run in runs if run.rows]
+  parts = [f"<h1>{html.escape(', '.join(run.name for run in runs))}</h1>"]
+  if trained:
+    parts += ["<h2>Last evaluation</h2>", last_numbers(trained), "<h2>Curves</h2>", curves(trained)]
+  for run in runs:
+    parts.append(f"<h2>{html.escape(run.name)}</h2>")
+    for path in run.tables:
+      with open(path, newline="") as file:
+        parts.append(f"<h3>{html.escape(path.stem)}</h3>{table(csv.reader(file))}")
+    parts.append(pictures(run))
+  parts += ["<h2>Configs</h2>", configs(runs)]
+  head = f'<meta charset="utf-8"><title>bigan_jax report</title><style>{STYLE}</style>'
+  return f"<!doctype html><html lang=\"en\"><head>{head}</head><body>{''.join(parts)}</body></html>"
+
+
+def main(argv: Sequence[str]) -> None:
+  """Writes the page about the run folders that are named after the flags."""
+  folders = [pathlib.Path(name).expanduser().absolute() for name in argv[1:]]
+  if not folders:
+    raise ValueError("No run folder is named: launch/report.sh FILE.html RUN ...")
+  runs = [read(folder, name) for folder, name in zip(folders, short_names(folders))]
+  disk.write_atomically(pathlib.Path(OUT.value).expanduser(), page(runs).encode())
+  print(f"Wrote {OUT.value}.")
+
+
+if __name__ == "__main__":
+  matplotlib.use("agg")
+  flags.mark_flag_as_required("out")
+  program.run(main)

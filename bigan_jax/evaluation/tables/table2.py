@@ -1,0 +1,113 @@
+"""Table 2 from run folders, beside the paper's numbers: launch/table2.sh prints it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+import csv
+import json
+import pathlib
+import statistics
+import sys
+from typing import Any
+
+COLUMNS = ("conv1", "conv2", "conv3", "conv4", "conv5")
+# Accuracy in percent on ImageNet's validation set by ten crops, conv1 to convN frozen (paper v7,
+# Table 2, as reference section 11 remembers it; the first version has conv2 to conv5 by one crop).
+PAPER = {
+    "random": ("Random", (48.5, 41.0, 34.8, 27.1, 12.0)),
+    "kmeans": ("Random (k-means)", ()),
+    "Wang & Gupta": ("Wang & Gupta", (51.8, 46.9, 42.8, 38.8, 29.8)),
+    "Doersch et al.": ("Doersch et al.", (53.1, 47.6, 48.7, 45.6, 30.4)),
+    "Noroozi & Favaro": ("Noroozi & Favaro", (57.1, 56.0, 52.4, 48.3, 38.1)),
+    "gan": ("Discriminator (D)", ()),
+    "latent_regressor": ("Latent regressor (LR)", ()),
+    "joint_latent_regressor": ("Joint LR", ()),
+    "autoencoder_l2": ("Autoencoder (l2)", ()),
+    "autoencoder_l1": ("Autoencoder (l1)", ()),
+    "bigan": ("BiGAN", (56.2, 54.4, 49.4, 43.9, 33.3)),
+    "bigan, generalised": ("BiGAN, 112 x 112 E", (55.3, 53.2, 49.3, 44.4, 34.8)),
+    "labels": ("Trained with labels", ()),
+}
+Results = dict[str, Any]
+
+
+def learner(results: Results) -> str:
+  """The key in PAPER of a run's results."""
+  if results["source"] == "supervised":
+    return "labels"
+  if results["source"] != "pretrained":
+    return results["source"]
+  return results["learner"] + (", generalised" if results["generalised"] else "")
+
+
+def table(found: Sequence[Results]) -> list[tuple[str, ...]]:
+  """Header and rows: ours by frozen layers, with half the range of seeds, and the paper's.
+
+  Raises:
+    ValueError: the runs are of networks with different layers.
+  """
+  depths = {tuple(results["layers"]) for results in found}
+  if len(depths) > 1:
+    kinds = " and ".join(", ".join(layers) for layers in sorted(depths))
+    raise ValueError(f"The runs freeze layers of different networks, {kinds}: part their folders.")
+  layers = depths.pop()
+  paper = layers == COLUMNS
+  cells = defaultdict(list)
+  for results in found:
+    cells[learner(results), results["frozen"]].append(results)
+  head = ("frozen up to", "nothing", *layers, "seeds", "epochs", "images")
+  rows = [head + (tuple(f"paper {layer}" for layer in layers) if paper else ())]
+  for key, (name, numbers) in PAPER.items():
+    ours = [cells[key, n] for n in range(len(layers) + 1)]
+    if any(ours) or (paper and numbers):
+      theirs = tuple(f"{number:.1f}" for number in numbers) or ("",) * len(layers)
+      rows.append((name, *map(accuracy, ours), *told(ours)) + (theirs if paper else ()))
+  return rows
+
+
+def accuracy(runs: Sequence[Results]) -> str:
+  """Their mean, and half their range if they are several."""
+  return mean_and_spread([run["all_crops"] for run in runs])
+
+
+def mean_and_spread(percent: Sequence[float]) -> str:
+  """Of none: an empty cell."""
+  if not percent:
+    return ""
+  spread = f" ± {(max(percent) - min(percent)) / 2:.2f}" if len(percent) > 1 else ""
+  return f"{statistics.mean(percent):.2f}{spread}"
+
+
+def told(cells: Sequence[Sequence[Results]]) -> tuple[str, str, str]:
+  """What runs of a row have in common or not: how many seeds, epochs, and data sets."""
+  runs = [run for cell in cells for run in cell]
+  each = lambda values: "/".join(map(str, sorted(set(values))))
+  counts = each(len(cell) for cell in cells if cell)
+  return counts, each(run["epoch"] for run in runs), each(run["data"] for run in runs)
+
+
+def markdown(rows: Sequence[tuple[str, ...]]) -> str:
+  """The table in Markdown."""
+  lines = [rows[0], ("---",) * len(rows[0]), *rows[1:]]
+  return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def main(folder: pathlib.Path) -> None:
+  """Prints the table of the run folders in `folder`; writes table2.md and table2.csv there."""
+  found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/results.json"))]
+  found = [results for results in found if "all_crops" in results]  # Other jobs write some too.
+  if not found:
+    sys.exit(f"No finished run folders in {folder}: train some by launch/table2.sh.")
+  try:
+    rows = table(found)
+  except ValueError as error:
+    sys.exit(str(error))
+  print(markdown(rows), end="")
+  (folder / "table2.md").write_text(markdown(rows))
+  with open(folder / "table2.csv", "w", newline="") as file:
+    csv.writer(file).writerows(rows)
+
+
+if __name__ == "__main__":
+  if len(sys.argv) != 2:
+    sys.exit("usage: python -m bigan_jax.evaluation.tables.table2 FOLDER")
+  main(pathlib.Path(sys.argv[1]))

@@ -1,0 +1,59 @@
+"""Reads trained networks for whoever uses them: of a run, or exported; `--config.encoder=RUN`."""
+
+import pathlib
+from typing import Any, NamedTuple
+
+import ml_collections
+
+from bigan_jax import models
+from bigan_jax.exchange import exported
+from bigan_jax.models import Networks
+from bigan_jax.runs import checkpoints
+
+PyTree = Any
+
+
+class Pretrained(NamedTuple):
+  """Trained networks with calibrated statistics, and what they were trained on.
+
+  Attributes:
+    config: of the run that trained them.
+    networks: built without a device axis.
+    variables: {player: {"params": ..., "batch_stats": ...}}, of the players that were asked for.
+    step: after how many updates.
+    metrics: the evaluation at that step.
+  """
+
+  config: ml_collections.ConfigDict
+  networks: Networks
+  variables: dict[str, PyTree]
+  step: int
+  metrics: dict[str, float | None]
+
+
+def read(path: str, players: tuple[str, ...], step: str | int = "latest") -> Pretrained:
+  """Reads networks from a run folder, or from one that bigan_jax.export wrote.
+
+  Args:
+    path: the folder.
+    players: which of "G", "E", "D".
+    step: "latest", "best", or a number; an export holds one step, which all of them may mean.
+
+  Raises:
+    FileNotFoundError: there is no such folder, or no network in it yet.
+    ValueError: it has no such network or step.
+    OSError: the network cannot be read.
+  """
+  folder = pathlib.Path(path).expanduser()
+  if not folder.is_dir():
+    raise FileNotFoundError(f"There is no run folder {path!r}: name one that bigan_jax.main wrote.")
+  variables, info = {}, {}
+  if exported.is_export(folder):
+    variables, info = exported.read(folder, players)
+    if step not in ("latest", "best", info["step"]):
+      raise ValueError(f"{path} has no step {step!r}; it was exported at {info['step']} alone.")
+  else:
+    for player in players:
+      variables[player], info = checkpoints.restore_network(path, player, step)
+  config = exported.config_of(info)
+  return Pretrained(config, models.build(config.model), variables, info["step"], info["metrics"])

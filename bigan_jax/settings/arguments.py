@@ -1,0 +1,88 @@
+"""`--config=FILE.py:variant,key=value`: how it is read, and how errors name what was meant."""
+
+from collections.abc import Iterable
+import difflib
+import pathlib
+from typing import Any
+
+OBJECTIVES = (
+    "bigan", "gan", "latent_regressor", "joint_latent_regressor", "autoencoder_l2",
+    "autoencoder_l1",
+)
+RECIPES = ("paper", "official")
+SIZES = ("full", "small")
+
+
+def nearest(name: str, known: tuple[str, ...]) -> str:
+  """The end of an error message: the known names, and the one that was probably meant."""
+  close = difflib.get_close_matches(name, known, n=1)
+  hint = f"did you mean {close[0]!r}? " if close else ""
+  return f"{hint}choose from {', '.join(known)}."
+
+
+def parse_argument(
+    argument: str, defaults: dict[str, Any], variants: tuple[str, ...] = OBJECTIVES
+) -> tuple[str, dict[str, Any]]:
+  """Reads the part after the colon of `--config=FILE.py:variant,key=value,...`.
+
+  Args:
+    argument: "", "bigan" or "bigan,recipe=official"; the variant may be left out.
+    defaults: the keys that the config knows; a value takes the type of its default.
+    variants: those that the config knows, the default first.
+
+  Returns:
+    (variant, values).
+  """
+  variant, values = variants[0], dict(defaults)
+  for part in filter(None, argument.split(",")):
+    key, equals, value = part.partition("=")
+    if not equals:
+      variant = part
+    elif key not in defaults:
+      raise ValueError(f"Unknown config argument {key!r}: {nearest(key, tuple(defaults))}")
+    else:
+      values[key] = _typed(key, value, defaults[key])
+  if variant not in variants:
+    raise ValueError(f"Unknown variant {variant!r}: {nearest(variant, variants)}")
+  if values.get("recipe", "paper") not in RECIPES:
+    raise ValueError(f"Unknown recipe {values['recipe']!r}: {nearest(values['recipe'], RECIPES)}")
+  if values.get("size", "full") not in SIZES:
+    raise ValueError(f"Unknown size {values['size']!r}: {nearest(values['size'], SIZES)}")
+  return variant, values
+
+
+def _typed(key: str, value: str, default: Any) -> Any:
+  try:
+    return type(default)(value)
+  except ValueError:
+    kind = type(default).__name__
+    raise ValueError(f"Config argument {key}={value} is not of type {kind}.") from None
+
+
+def find_file(argument: str) -> str:
+  """Completes `--config=configs/X.py` where there is no such file here but the package has it.
+
+  Raises:
+    FileNotFoundError: it has none of that name either.
+  """
+  flag, equals, value = argument.partition("=")
+  path, colon, rest = value.partition(":")
+  if flag not in ("-config", "--config") or pathlib.Path(path).exists():
+    return argument
+  package = pathlib.Path(__file__).parents[1]
+  folders = (package.parent / "configs", package / "configs")  # a checkout's, an installation's
+  shipped = {file.name: file for folder in folders for file in folder.glob("[!_]*.py")}
+  name = pathlib.Path(path).name
+  if name not in shipped:
+    raise FileNotFoundError(f"There is no config {path}: {nearest(name, tuple(sorted(shipped)))}")
+  return f"{flag}{equals}{shipped[name]}{colon}{rest}"
+
+
+def refuse_derived(overrides: Iterable[str]) -> None:
+  """Raises ValueError for a flag that would change a name but not the fields that it stands for."""
+  for name in ("objective", "recipe", "job"):
+    if name in overrides:
+      raise ValueError(
+          f"config.{name} also sets other fields: choose it after the colon, "
+          "--config=FILE.py:bigan,recipe=official, not by a flag of its own."
+      )

@@ -1,0 +1,131 @@
+"""What a config must hold to be run: every rule, and the sentence for who breaks it."""
+
+from typing import Any
+
+import ml_collections
+
+from bigan_jax.settings.arguments import OBJECTIVES, nearest
+
+PRECISIONS = ("float32", "tf32", "bfloat16")
+FREE_TO_CHANGE = (  # when a run is continued: fields that its results do not depend on
+    "data_dir", "stop_epoch", "steps_per_dispatch", "save_every", "eval.every", "data.path",
+    "data.resident_gb", "data.workers", "proposals.cache_dir",
+)
+CONVOLUTIONS = 5  # of the AlexNet that is E, or D
+
+
+def check_least(config: ml_collections.ConfigDict, least: dict[str, float]) -> None:
+  """Raises ValueError for the first of the named fields that is below its least value.
+
+  Args:
+    least: {"section.field": value}; fields that the config lacks are passed over.
+  """
+  flat = dict(_fields(config))
+  for name, value in least.items():
+    if name in flat and not flat[name] >= value:
+      raise ValueError(f"config.{name} is {flat[name]}, but must be at least {value}.")
+
+
+def validate(config: ml_collections.ConfigDict) -> None:
+  """Raises ValueError, in one sentence, for the first field that is out of range."""
+  check_least(config, {
+      "batch_size": 2, "epochs": 0, "stop_epoch": 0, "alternating": 0, "steps_per_dispatch": 1,
+      "calibration_steps": 1, "save_every": 1, "eval.every": 1, "eval.images": 0,
+      "eval.references": 0, "eval.samples": 100, "model.latent_dim": 1, "model.G.width": 1,
+      "model.E.width": 1, "model.D.width": 1, "optim.weight_decay": 0, "optim.warmup_epochs": 0,
+      "seed": 0, "data.resident_gb": 0, "data.workers": 0,
+  })
+  flat = dict(_fields(config))
+  for name in ("optim.rate", "optim.final_factor"):
+    if not 0 < flat[name] <= 1:
+      raise ValueError(f"config.{name} is {flat[name]}, but must be above 0 and at most 1.")
+  for name in ("optim.b1", "optim.b2"):
+    if not 0 <= flat[name] < 1:
+      raise ValueError(f"config.{name} is {flat[name]}, but must be at least 0 and below 1.")
+  if config.eval.samples % 100:
+    raise ValueError(
+        f"config.eval.samples is {config.eval.samples}, but must be a multiple of 100 (NND/100)."
+    )
+  if config.stop_epoch > config.epochs:
+    raise ValueError(
+        f"config.stop_epoch is {config.stop_epoch}, beyond config.epochs = {config.epochs}."
+    )
+  if config.objective not in OBJECTIVES:
+    raise ValueError(
+        f"config.objective is {config.objective!r}: {nearest(config.objective, OBJECTIVES)}"
+    )
+  if config.precision not in PRECISIONS:
+    raise ValueError(
+        f"config.precision is {config.precision!r}: {nearest(config.precision, PRECISIONS)}"
+    )
+  if config.alternating and config.objective.startswith("autoencoder"):
+    raise ValueError("config.alternating needs a discriminator; an autoencoder has none.")
+  _validate_sizes(config)
+
+
+def _validate_sizes(config: ml_collections.ConfigDict) -> None:
+  """Raises ValueError if layers, pictures, E's crops and G's images do not fit each other."""
+  for player in ("E", "D"):
+    widths = config.model[player].get("widths", (2,) * CONVOLUTIONS)
+    if len(widths) != CONVOLUTIONS or any(width < 2 or width % 2 for width in widths):
+      raise ValueError(
+          f"config.model.{player}.widths is {tuple(widths)}: give {CONVOLUTIONS} even numbers, of "
+          "the channels of conv1 to conv5."
+      )
+  encoder_side, side = config.model.encoder_shape[0], config.model.image_shape[0]
+  if config.data.edge and config.data.edge < encoder_side:
+    raise ValueError(
+        f"config.data.edge is {config.data.edge}, but E sees crops of {encoder_side} pixels: let "
+        "it be at least that."
+    )
+  if encoder_side != side and config.objective.endswith("latent_regressor"):
+    raise ValueError(
+        f"{config.objective} shows E the images of G, but E sees {encoder_side} pixels and G makes "
+        f"{side}: take the config in which they are equal."
+    )
+
+
+def validate_batch(batch_size: int, images: int, devices: int, least: int = 2) -> None:
+  """Raises ValueError if the batch exceeds the set, or as `validate_share`."""
+  if batch_size > images:
+    raise ValueError(
+        f"config.batch_size is {batch_size}, but the training set has only {images} images: lower "
+        "it."
+    )
+  validate_share(batch_size, devices, least)
+
+
+def validate_share(batch_size: int, devices: int, least: int = 2) -> None:
+  """Raises ValueError if the batch does not divide over devices.
+
+  Args:
+    least: images on each device, 2 for batch norm.
+  """
+  if batch_size % devices:
+    raise ValueError(
+        f"config.batch_size is {batch_size}, which does not divide over {devices} devices: take a "
+        f"multiple of {devices}."
+    )
+  if batch_size // devices < least:
+    raise ValueError(
+        f"config.batch_size is {batch_size} for {devices} devices, but batch norm needs at least "
+        "2 images on each."
+    )
+
+
+def validate_shape(config: ml_collections.ConfigDict, shape: tuple[int, ...]) -> None:
+  """Raises ValueError if images of `shape` (H, W, C) are not what E sees."""
+  if tuple(config.model.encoder_shape) != tuple(shape):
+    raise ValueError(
+        f"The encoder sees images of {tuple(config.model.encoder_shape)}, but the images of "
+        f"{config.data.name} are {tuple(shape)}: take the config, or an encoder, of that data set."
+    )
+
+
+def _fields(config: ml_collections.ConfigDict, prefix: str = "") -> list[tuple[str, Any]]:
+  """[("section.field", value), ...]."""
+  pairs = []
+  for name, value in config.items():
+    nested = isinstance(value, ml_collections.ConfigDict)
+    pairs += _fields(value, f"{prefix}{name}.") if nested else [(prefix + name, value)]
+  return pairs

@@ -1,0 +1,72 @@
+"""`bigan_jax.load` on run folders: plain functions, preprocessing, and clear words on bad input."""
+
+from collections.abc import Callable
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+import bigan_jax
+from bigan_jax.exchange import pretrained
+from bigan_jax.models import latents
+
+
+def test_a_run(tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable, made_up: Callable
+               ) -> None:
+  config = tiny()
+  variables = saved_run(config, tmp_path / "run")
+  model = bigan_jax.load(str(tmp_path / "run"))
+  pictures = np.random.RandomState(0).randint(0, 256, (4, 8, 8)).astype(np.uint8)
+  x = model.preprocess(pictures)
+  assert x.shape == (4, 8, 8, 1) and x.min() >= 0 and x.max() <= 1
+  code, layers = model.E(x)
+  networks, _ = made_up(config)
+  logits, activations = networks.E.apply(variables["E"], x)
+  np.testing.assert_allclose(layers["logits"], logits, rtol=1e-6)
+  np.testing.assert_allclose(layers["fc2"], activations["fc2"], rtol=1e-6)
+  np.testing.assert_allclose(code, latents.code(logits), rtol=1e-6)
+  assert {name: a.shape[1:] for name, a in layers.items()} == model.layers
+  assert model.feature_layer == "fc2" and model.value_range == (0, 1)
+  back = model.G(code)
+  assert back.shape == (4, *model.image_shape)
+  np.testing.assert_allclose(back, networks.G.apply(variables["G"], code)[0], rtol=1e-6)
+  assert model.step == 10 and model.metrics["NNC_e-"] == 91.5 and model.latent_dim == 5
+  gradient = jax.grad(lambda z: model.G(z).sum())(np.full((1, 5), 0.3, np.float32))
+  assert np.abs(gradient).max() > 0
+
+
+def test_bad_input(tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable) -> None:
+  saved_run(tiny(), tmp_path / "run")
+  model = bigan_jax.load(str(tmp_path / "run"))
+  with pytest.raises(ValueError, match=r"E takes \[B, 8, 8, 1\], not \[8, 8, 1\]"):
+    model.E(np.zeros((8, 8, 1), np.float32))
+  with pytest.raises(ValueError, match="E takes float32, not uint8: call preprocess first"):
+    model.E(np.zeros((1, 8, 8, 1), np.uint8))
+  with pytest.raises(ValueError, match=r"G takes \[B, 5\], not \[2, 4\]"):
+    model.G(np.zeros((2, 4), np.float32))
+
+
+def test_a_plain_gan_has_no_encoder(tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable
+                                    ) -> None:
+  saved_run(tiny("gan"), tmp_path / "run")
+  model = bigan_jax.load(str(tmp_path / "run"))
+  assert model.E is None and not model.layers
+  assert model.G(np.zeros((3, 5), np.float32)).shape == (3, 8, 8, 1)
+
+
+def test_folders_without_networks(tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable
+                                  ) -> None:
+  with pytest.raises(FileNotFoundError, match="There is no run folder '/nowhere'"):
+    bigan_jax.load("/nowhere")
+  with pytest.raises(FileNotFoundError, match="holds no saved networks"):
+    bigan_jax.load(str(tmp_path))
+  saved_run(tiny(), tmp_path / "run")
+  with pytest.raises(ValueError, match="has no step 11"):
+    bigan_jax.load(str(tmp_path / "run"), 11)
+  assert pretrained.read(str(tmp_path / "run"), ("E",), "best").step == 10
+
+
+def test_other_attributes_of_the_package() -> None:
+  with pytest.raises(AttributeError, match="module 'bigan_jax' has no attribute 'lod'"):
+    bigan_jax.lod

@@ -1,0 +1,85 @@
+"""Outputs appear whole or not at all, and nobody's files are replaced unasked."""
+
+import pathlib
+
+import pytest
+
+from bigan_jax.runs import outputs
+
+
+def names(folder: pathlib.Path) -> list[str]:
+  return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_at_the_end(tmp_path: pathlib.Path) -> None:
+  path = tmp_path / "new" / "a.txt"
+  with outputs.new_file(path) as scratch:
+    scratch.write_text("whole")
+    assert not path.exists()
+  assert path.read_text() == "whole" and names(path.parent) == ["a.txt"]
+
+
+def test_an_error_leaves_nothing(tmp_path: pathlib.Path) -> None:
+  with pytest.raises(ZeroDivisionError):
+    with outputs.new_file(tmp_path / "a.txt") as scratch:
+      scratch.write_text("half")
+      raise ZeroDivisionError
+  with pytest.raises(ZeroDivisionError):
+    with outputs.new_folder(tmp_path / "a") as scratch:
+      (scratch / "b").write_text("half")
+      raise ZeroDivisionError
+  assert not names(tmp_path)
+
+
+def test_what_a_kill_left_is_in_nobodys_way(tmp_path: pathlib.Path) -> None:
+  killed = outputs.new_folder(tmp_path / "a")
+  killed.__enter__()  # and never left
+  with outputs.new_folder(tmp_path / "a") as scratch:
+    (scratch / "b").write_text("whole")
+  assert names(tmp_path / "a") == ["b"]
+
+
+def test_a_file_is_replaced_by_force_alone(tmp_path: pathlib.Path) -> None:
+  path = tmp_path / "a.txt"
+  path.write_text("old")
+  with pytest.raises(FileExistsError, match="a.txt is there already: add --force"):
+    with outputs.new_file(path):
+      pass
+  with outputs.new_file(path, force=True) as scratch:
+    scratch.write_text("new")
+  assert path.read_text() == "new"
+  with pytest.raises(FileExistsError, match="already: choose another"):
+    with outputs.new_file(tmp_path, force=True):
+      pass
+
+
+def test_a_folder_is_replaced_by_force_if_it_is_ours(tmp_path: pathlib.Path) -> None:
+  folder = tmp_path / "out"
+  folder.mkdir()
+  (folder / "ours").write_text("old")
+  ours = lambda path: names(path) == ["ours"]
+  with pytest.raises(FileExistsError, match="add --force"):
+    with outputs.new_folder(folder, False, ours):
+      pass
+  with outputs.new_folder(folder, True, ours) as scratch:
+    (scratch / "new").touch()
+    assert names(folder) == ["ours"]
+  assert names(folder) == ["new"] and names(tmp_path) == ["out"]
+  with pytest.raises(FileExistsError, match="already: choose another"):
+    with outputs.new_folder(folder, True, ours):
+      pass
+  assert names(folder) == ["new"]
+
+
+def test_an_empty_folder_is_filled(tmp_path: pathlib.Path) -> None:
+  (tmp_path / "out").mkdir()
+  with outputs.new_folder(tmp_path / "out") as scratch:
+    (scratch / "a").touch()
+  assert names(tmp_path / "out") == ["a"]
+
+
+def test_what_cannot_be_written_is_a_sentence(tmp_path: pathlib.Path) -> None:
+  (tmp_path / "file").touch()
+  with pytest.raises(OSError, match=r"file/a cannot be written \(.*\): choose another"):
+    with outputs.new_file(tmp_path / "file" / "a"):
+      pass

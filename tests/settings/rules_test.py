@@ -1,0 +1,123 @@
+"""Tests of every rule that training configs must obey."""
+
+from collections.abc import Callable
+import pathlib
+
+import ml_collections
+import pytest
+
+from bigan_jax.models import precision
+from bigan_jax.settings import rules
+from configs import imagenet
+
+Tiny = Callable[..., ml_collections.ConfigDict]
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+OUT_OF_RANGE = [
+    ("epochs", -1, "at least 0"),
+    ("batch_size", 1, "at least 2"),
+    ("batch_size", 0, "at least 2"),
+    ("seed", -1, "at least 0"),
+    ("stop_epoch", -1, "at least 0"),
+    ("steps_per_dispatch", 0, "at least 1"),
+    ("calibration_steps", 0, "at least 1"),
+    ("save_every", 0, "at least 1"),
+    ("eval.every", 0, "at least 1"),
+    ("eval.images", -1, "at least 0"),
+    ("eval.references", -5, "at least 0"),
+    ("eval.samples", 99, "at least 100"),
+    ("eval.samples", 150, "multiple of 100"),
+    ("model.latent_dim", 0, "at least 1"),
+    ("model.latent_dim", -50, "at least 1"),
+    ("model.G.width", 0, "at least 1"),
+    ("model.E.width", 0, "at least 1"),
+    ("model.D.width", 0, "at least 1"),
+    ("optim.rate", 0.0, "above 0 and at most 1"),
+    ("optim.rate", -2e-4, "above 0 and at most 1"),
+    ("optim.rate", 1.5, "above 0 and at most 1"),
+    ("optim.rate", float("nan"), "above 0 and at most 1"),
+    ("optim.rate", float("inf"), "above 0 and at most 1"),
+    ("optim.final_factor", 0.0, "above 0 and at most 1"),
+    ("optim.weight_decay", -1e-5, "at least 0"),
+    ("optim.weight_decay", float("nan"), "at least 0"),
+    ("optim.warmup_epochs", -1, "at least 0"),
+    ("optim.b1", 1.0, "below 1"),
+    ("optim.b2", -0.1, "below 1"),
+    ("stop_epoch", 2, "beyond config.epochs = 1"),
+]
+
+
+@pytest.mark.parametrize("name, value, rule", OUT_OF_RANGE)
+def test_a_field_out_of_range_is_refused(tiny: Tiny, name: str, value: float, rule: str) -> None:
+  config = tiny()
+  rules.validate(config)
+  config.update_from_flattened_dict({name: value})
+  with pytest.raises(ValueError) as error:
+    rules.validate(config)
+  message = str(error.value)
+  assert message.startswith(f"config.{name} is {value}") and rule in message
+  assert message.count("\n") == 0 and message.endswith(".")
+
+
+@pytest.mark.parametrize("name, value", [
+    ("epochs", 0), ("batch_size", 2), ("seed", 0), ("stop_epoch", 1), ("eval.images", 0),
+    ("model.latent_dim", 1), ("optim.rate", 1.0), ("optim.weight_decay", 0.0), ("optim.b1", 0.0),
+    ("alternating", 3),
+])
+def test_the_edge_of_a_range_is_allowed(tiny: Tiny, name: str, value: float) -> None:
+  config = tiny()
+  config.update_from_flattened_dict({name: value})
+  rules.validate(config)
+
+
+def test_an_unknown_objective_is_refused(tiny: Tiny) -> None:
+  config = tiny()
+  config.objective = "bigam"
+  with pytest.raises(ValueError, match="config.objective is 'bigam': did you mean 'bigan'"):
+    rules.validate(config)
+
+
+def test_an_unknown_precision_is_refused(tiny: Tiny) -> None:
+  config = tiny()
+  config.precision = "float16"
+  with pytest.raises(ValueError, match="precision is 'float16': did you mean 'bfloat16'"):
+    rules.validate(config)
+  assert rules.PRECISIONS == tuple(precision.PRODUCTS)
+
+
+@pytest.mark.parametrize("variant, player", [("bigan", "E"), ("gan", "D")])
+@pytest.mark.parametrize("widths", [(96, 256, 384, 384), (95, 256, 384, 384, 256), (0,) * 5])
+def test_widths_that_do_not_make_an_alexnet_are_refused(
+    variant: str, player: str, widths: tuple[int, ...]
+) -> None:
+  config = imagenet.get_config(variant)
+  rules.validate(config)
+  config.model[player].widths = widths
+  with pytest.raises(ValueError, match=f"model.{player}.widths is .*: give 5 even numbers"):
+    rules.validate(config)
+
+
+def test_an_autoencoder_cannot_alternate(tiny: Tiny) -> None:
+  config = tiny("autoencoder_l2")
+  config.alternating = 1
+  with pytest.raises(ValueError, match="config.alternating needs a discriminator"):
+    rules.validate(config)
+
+
+def test_the_batch_must_fit_devices_and_set() -> None:
+  rules.validate_batch(128, 128, 4)
+  rules.validate_batch(4, 4, 4, least=1)  # Of networks without batch norm.
+  for arguments, sentence in (
+      ((130, 500, 4), "config.batch_size is 130, .* 4 devices: take a multiple of 4"),
+      ((128, 127, 1), "config.batch_size is 128, .* only 127 images"),
+      ((4, 500, 4), "config.batch_size is 4 for 4 devices, .* at least 2 images on each"),
+  ):
+    with pytest.raises(ValueError, match=sentence):
+      rules.validate_batch(*arguments)
+
+
+def test_images_of_another_set_are_refused(tiny: Tiny) -> None:
+  rules.validate_shape(tiny(), (8, 8, 1))
+  with pytest.raises(ValueError, match=r"\(8, 8, 1\), but the images of digits are \(28, 28, 1\)"):
+    rules.validate_shape(tiny(), (28, 28, 1))
