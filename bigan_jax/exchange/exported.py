@@ -50,7 +50,7 @@ def write(
         if not np.isfinite(array).all():
           raise ValueError(f"{name} is not finite: choose another --step.")
         tensors[name] = np.ascontiguousarray(array, np.float32)
-  version = sys.modules[__package__].__version__
+  version = sys.modules["bigan_jax"].__version__
   info = {"format": FORMAT, "bigan_jax": version, "merged": merged, **info}
   metadata = {key: json.dumps(value) for key, value in info.items()}
   path.write_bytes(safetensors.numpy.save(tensors, metadata))
