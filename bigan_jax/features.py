@@ -12,15 +12,15 @@ import pathlib
 from typing import Any, NamedTuple
 import warnings
 
-from absl import app, flags, logging
+from absl import app, flags
 import chex
 import jax
 import numpy as np
 from PIL import Image
 import tqdm
 
-from bigan_jax.data import files
-from bigan_jax.data.builders import image_folder, presize
+from bigan_jax.data import codec, files, folders, survey
+from bigan_jax.data.builders import presize
 from bigan_jax.data.preprocess import shrink, to_native, to_uint8
 from bigan_jax.exchange import feature_files, loaded
 from bigan_jax.exchange.feature_files import Rows
@@ -30,7 +30,6 @@ from bigan_jax.settings import program
 from bigan_jax.settings.arguments import nearest
 
 BLOCK = 128  # pictures that the encoder sees at once
-NAMED = 5  # unreadable files that a warning names
 Path = pathlib.Path
 
 
@@ -75,14 +74,15 @@ def describe_folder(task: Task) -> tuple[int, list[tuple[str, str]]]:
   """Writes the features and reconstructions of all pictures that can be read.
 
   Returns:
-    (how many there were, [(name, reason)] of those that could not be read).
+    (how many there were, [(name, reason)] of all that was left out).
 
   Raises:
     FileNotFoundError: no such folder.
     FileExistsError: an output is there.
     ValueError: no picture, or none that can be read; the layer or kind of file is unknown.
   """
-  names, write, skipped = _find(task.images), _writer(task), []
+  lying, write, skipped = _find(task.images), _writer(task), []
+  names = lying.pictures
   if task.reconstruct and _holds(task.reconstruct, task.images):
     raise ValueError(f"{task.reconstruct} holds the pictures of --images: choose another folder.")
   how, shape = task.model.view, task.model.layers[task.layer]
@@ -97,7 +97,7 @@ def describe_folder(task: Task) -> tuple[int, list[tuple[str, str]]]:
     stack.callback(stream.close)
     found = _ahead(_program(task), blocks(_counted(stream, bar), skipped, how.shape))
     write(out, _rows(task.images, found, pairs), about)
-  return len(names) - len(skipped), skipped
+  return len(names) - len(skipped), lying.left + skipped
 
 
 def _counted(stream: Iterator[Any], bar: tqdm.tqdm) -> Iterator[Any]:
@@ -115,7 +115,8 @@ def _rows(
     if pairs:
       _write_pairs(pairs, block.names, *arrays["pairs"])
     count = len(block.names)
-    yield Rows(block.names, *(np.asarray(arrays[name])[:count] for name in ("code", "features")))
+    names = list(map(folders.escape, block.names))
+    yield Rows(names, *(np.asarray(arrays[name])[:count] for name in ("code", "features")))
   if block is None:
     raise ValueError(f"None of the pictures in {folder} can be read.")
 
@@ -157,14 +158,16 @@ def holds_pictures(folder: Path) -> bool:
   return all(path.is_dir() or path.suffix == ".png" for path in folder.rglob("*"))
 
 
-def _find(folder: str) -> list[str]:
+def _find(folder: str) -> folders.Found:
   if not os.path.isdir(folder):
     raise FileNotFoundError(f"There is no folder {folder!r}: --images names one with pictures.")
-  names = image_folder.find_pictures(folder)
-  if not names:
-    kinds = ", ".join(image_folder.codec.EXTENSIONS)
-    raise ValueError(f"{folder} holds no pictures ({kinds}): name another by --images.")
-  return names
+  found = folders.scan(folder)
+  if not found.pictures:
+    kinds, left = ", ".join(codec.EXTENSIONS), survey.left_out(found.left, "")
+    raise ValueError(
+        f"{folders.escape(folder)} holds no pictures ({kinds}){left}: name another by --images."
+    )
+  return found
 
 
 def _holds(folder: Path, inner: str) -> bool:
@@ -227,14 +230,12 @@ def _save(picture: np.ndarray, path: Path) -> None:
 
 
 def _report(done: int, skipped: list[tuple[str, str]], listed: Path) -> None:
-  print(f"{done} pictures.")
+  print(f"{done:,} pictures{survey.left_out(skipped, str(listed))}.")
   if skipped:
     with outputs.new_file(listed, force=True) as path:
-      path.write_text("".join(f"{name}\t{reason}\n" for name, reason in skipped),
-                      errors="backslashreplace")
-    first = ", ".join(f"{name} ({reason})" for name, reason in skipped[:NAMED])
-    logging.warning("Skipped %d unreadable files, such as %s; all are listed in %s.",
-                    len(skipped), first, listed)
+      path.write_text("".join(
+          f"{folders.escape(name)}\t{folders.escape(reason)}\n" for name, reason in skipped
+      ), encoding="utf-8")
 
 
 def _optional(path: str | None) -> Path | None:

@@ -64,7 +64,7 @@ def test_every_picture_s_features(digits: features.loaded.Model, folder: pathlib
   assert done == COUNT
   assert dict(skipped) == {"broken.jpg": "cannot be decoded", "even/text.png": "cannot be decoded"}
   found = rows(folder.parent / "out.npz")
-  readable = [n for n in features.image_folder.find_pictures(str(folder)) if n not in dict(skipped)]
+  readable = [n for n in features.folders.scan(str(folder)).pictures if n not in dict(skipped)]
   assert found["files"].tolist() == readable and len(readable) == COUNT
   pictures = [features.files.read(str(folder / name), digits.view) for name in readable]
   code, layers = digits.E(np.float32(pictures) / 255)

@@ -12,7 +12,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from bigan_jax.data import fake, prepare, preprocess, sources
+from bigan_jax.data import fake, prepare, preprocess, sources, survey
 from bigan_jax.data.batch import Batch
 from bigan_jax.data.splits import Split, Stored
 from bigan_jax.machine import processes
@@ -55,7 +55,9 @@ def load(
   """
   data, shape = config.data, tuple(config.model.encoder_shape)
   if data.name == "fake":
-    return tuple(fake.split(count, shape, data.edge, count) for count in FAKE_IMAGES)
+    train, judged = (fake.split(count, shape, data.edge, count) for count in FAKE_IMAGES)
+    print(survey.line(fake.about(train, judged)))
+    return train._replace(about=fake.about(train, judged)), judged
   many = may_stream and processes.count() > 1
   most_bytes = resident_bytes(data.resident_gb) if may_stream else math.inf
   with processes.together():
@@ -69,6 +71,8 @@ def load(
   sizes = processes.everyones(train.size)
   if len(set(sizes)) > 1:
     raise ValueError(f"The processes find {sizes} training pictures: give all of them the same.")
+  if processes.first():
+    print(survey.line(train.about))
   if train.shape:
     validate_shape(config, train.shape)
   return train, judged

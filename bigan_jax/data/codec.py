@@ -1,16 +1,22 @@
 """One picture's bytes: decode whatever people keep, shrink to a shorter edge, encode to store."""
 
+from collections.abc import Callable
 import io
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 import warnings
 
 import numpy as np
 from PIL import Image
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+from bigan_jax.data import bare
+
+EXTENSIONS = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"
+)
 # What a file may hold, whatever its name says. Pillow's other readers are not for strangers' files.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
+DAMAGED, FORBIDDEN = "cannot be decoded", "may not be read"
 MAX_PIXELS = 80_000_000
 MAX_SIDE = 65_500  # Of a JPEG file.
 # A JPEG decoded at 1/2, 1/4 or 1/8 must stay this much larger than the result. Measured on sharp
@@ -29,6 +35,9 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+T = TypeVar("T")
 
 
 class Shrunk(NamedTuple):
@@ -56,20 +65,33 @@ def shrink(encoded: bytes, edge: int, upright: bool) -> Shrunk:
     edge: pixels.
     upright: turn the picture as its EXIF orientation says.
   """
-  try:
-    with warnings.catch_warnings():
-      warnings.simplefilter("ignore")  # Pillow's, on large pictures and odd metadata.
-      with Image.open(io.BytesIO(encoded), formats=FORMATS) as picture:
-        reason = refusal(picture, edge)
-        if reason:
-          return Shrunk(b"", reason)
-        plain = (picture.format, picture.mode) == ("JPEG", "RGB")
-        note = "" if plain else f"{picture.format} {picture.mode}"
-        return Shrunk(_encode(resize(picture, edge, upright)), note)
-  except Image.DecompressionBombError:
-    return Shrunk(b"", _TOO_LARGE)
-  except Exception:  # Decoders raise all sorts of errors on damaged data, and none is ours.
-    return Shrunk(b"", "cannot be decoded")
+  def small(picture: Image.Image) -> Shrunk:
+    reason = refusal(picture, edge)
+    if reason:
+      return Shrunk(b"", reason)
+    plain = (picture.format, picture.mode) == ("JPEG", "RGB")
+    note = "" if plain else f"{picture.format} {picture.mode}"
+    return Shrunk(_encode(resize(picture, edge, upright)), note)
+  with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Pillow's, on large pictures and odd metadata.
+    found = opened(encoded, small)
+  return Shrunk(b"", found) if isinstance(found, str) else found
+
+
+def opened(encoded: bytes, work: Callable[[Image.Image], T]) -> T | str:
+  """work(the first picture of a file), or why there is none; never raises.
+
+  Metadata that Pillow cannot read, or that are over its limits, are left out.
+  """
+  for content in (lambda: encoded, lambda: bare.picture(encoded)):
+    try:
+      with Image.open(io.BytesIO(content()), formats=FORMATS) as picture:
+        return work(picture)
+    except Image.DecompressionBombError:
+      return _TOO_LARGE
+    except Exception:  # Decoders raise all sorts of errors on damaged data, and none is ours.
+      continue
+  return DAMAGED
 
 
 _TOO_LARGE = f"over {MAX_PIXELS // 10**6} megapixels"
@@ -87,12 +109,20 @@ def refusal(picture: Image.Image, edge: int) -> str:
 def resize(picture: Image.Image, edge: int, upright: bool) -> Image.Image:
   """The picture in RGB with its shorter side `edge`; of a file, decoded at a reduced scale."""
   size = scaled_size(*picture.size, edge)
-  turn = UPRIGHT.get(picture.getexif().get(EXIF_ORIENTATION)) if upright else None
+  turn = _turn(picture) if upright else None
   # Only JPEG can decode at a reduced scale; `box` is the exact extent of the original within it.
   draft = picture.draft(None, tuple(math.ceil(MARGIN * side) for side in size))
   box = draft[1] if draft else None
   small = to_rgb(picture).resize(size, Image.Resampling.LANCZOS, box=box)
   return small if turn is None else small.transpose(turn)
+
+
+def _turn(picture: Image.Image) -> Image.Transpose | None:
+  """How the EXIF orientation says to turn a picture; damaged EXIF says nothing."""
+  try:
+    return UPRIGHT.get(picture.getexif().get(EXIF_ORIENTATION))
+  except Exception:  # Pillow raises whatever its parser stumbles over.
+    return None
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:

@@ -4,6 +4,7 @@ import numpy as np
 
 from bigan_jax.data.sources import Split
 from bigan_jax.data.strips import Strips
+from bigan_jax.data.survey import Survey
 
 CLASSES = 10
 
@@ -23,3 +24,9 @@ def split(count: int, shape: tuple[int, int, int], edge: int, seed: int) -> Spli
   lines = random.randint(0, 256, (lengths.sum(), edge, 3)).astype(np.uint8)
   starts = np.cumsum(lengths, dtype=np.int64) - lengths
   return Split(Strips(lines, starts, lengths, random.rand(count) < 0.5), labels, CLASSES)
+
+
+def about(train: Split, judged: Split) -> Survey:
+  """What noise there is."""
+  names = tuple(map(str, range(CLASSES)))
+  return Survey("fake", "noise", (), train.size, judged.size, names)

@@ -76,14 +76,17 @@ def preprocess(images: np.ndarray | Sequence[np.ndarray], how: View) -> np.ndarr
 
 def read(path: str, how: View) -> np.ndarray | Unreadable:
   """A picture file as uint8 `how.shape`; never raises."""
+  def seen(picture: Image.Image) -> np.ndarray | Unreadable:
+    reason = codec.refusal(picture, how.edge)
+    return Unreadable(reason) if reason else fit(picture, how)
   try:
-    with Image.open(path, formats=codec.FORMATS) as picture:
-      reason = codec.refusal(picture, how.edge)
-      return Unreadable(reason) if reason else fit(picture, how)
+    with open(path, "rb") as file:
+      found = codec.opened(file.read(), seen)
+  except PermissionError:
+    return Unreadable(codec.FORBIDDEN)
   except OSError as error:
-    return Unreadable(error.strerror or "cannot be decoded")
-  except Exception:  # Decoders raise all sorts of errors on damaged data, and none is ours.
-    return Unreadable("cannot be decoded")
+    return Unreadable(error.strerror or codec.DAMAGED)
+  return Unreadable(found) if isinstance(found, str) else found
 
 
 def stream(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bigan_jax.data import prepare, strips
+from bigan_jax.data import prepare, strips, survey
 from bigan_jax.data.splits import Split, Stored
 
 if TYPE_CHECKING:
@@ -66,16 +66,28 @@ def load_experiment(
     raise ValueError(f"splits is {splits!r}: choose from {', '.join(PROTOCOLS)}.")
   builder = prepare.find_or_prepare(name, data_dir, path, edge, validation_share)
   train = _read(builder, "train", edge, max_labels, most_bytes=most_bytes)
+  split, judged = splits, None
   if name == "image_folder":
-    other = next(split for split in (splits, *PROTOCOLS) if split in builder.info.splits)
-    return train, _read(builder, other, edge, 0, most_bytes=most_bytes)
-  if name == "imagenet_presized":
-    return train, _imagenet_evaluation(builder, splits, edge, max_labels, seed)
+    split = next(split for split in (splits, *PROTOCOLS) if split in builder.info.splits)
+    judged = _read(builder, split, edge, 0, most_bytes=most_bytes)
+  elif name == "imagenet_presized":
+    judged = _imagenet_evaluation(builder, splits, edge, max_labels, seed)
+  else:
+    train, judged = _small_experiment(builder, train, splits, seed, most_bytes)
+  about = survey.of_set(builder, split, train.size, judged.size, train.num_classes)
+  return train._replace(about=about), judged
+
+
+def _small_experiment(
+    builder: "tfds.core.DatasetBuilder", train: Split | Stored, splits: str, seed: int,
+    most_bytes: float,
+) -> tuple[Split | Stored, Split | Stored]:
+  """The shuffled training set and the test set, or two parts of the former."""
   order = np.random.RandomState(seed).permutation(train.size)
-  if name in KEYED:
+  if builder.name in KEYED:
     order = _stored_position("train", len(order))[order]
   if splits == "test":
-    return train.take(order), _read(builder, "test", edge, 0, most_bytes=most_bytes)
+    return train.take(order), _read(builder, "test", 0, 0, most_bytes=most_bytes)
   cut = round(TRAIN_SHARE * len(order))
   return train.take(order[:cut]), train.take(order[cut:])
 

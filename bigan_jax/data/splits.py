@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bigan_jax.data import codec, strips
+from bigan_jax.data.survey import Survey
 
 BLOCK = 4096  # Records read at a time: few calls, little memory beside the result.
 SAMPLE = 1000  # Records by whose sizes a whole set's is estimated, to about 1 %.
@@ -16,12 +17,13 @@ class Split(NamedTuple):
   """Pictures held in host memory.
 
   images: uint8 [N, H, W, C]; strips.Strips for sets whose pictures differ in size.
-  labels: int32 [N], zeros if unlabelled. num_classes: 0 if unlabelled.
+  labels: int32 [N], zeros if unlabelled. num_classes: 0 if unlabelled. about: of training sets.
   """
 
   images: np.ndarray | strips.Strips
   labels: np.ndarray
   num_classes: int
+  about: Survey | None = None
 
   @property
   def size(self) -> int:
@@ -45,7 +47,7 @@ class Stored(NamedTuple):
   source: a TFDS data source that leaves images encoded. indices: [N], which of its records.
   shape: (H, W, C) of all pictures, or None where they only share their shorter side, `edge`.
   num_classes: 0 if unlabelled. origin: set and directory, for messages.
-  resident: several processes are to hold them in memory, a part each.
+  resident: several processes are to hold them in memory, a part each. about: of training sets.
   """
 
   source: Sequence[dict]
@@ -55,6 +57,7 @@ class Stored(NamedTuple):
   num_classes: int
   origin: tuple[str, str]
   resident: bool = False
+  about: Survey | None = None
 
   @property
   def size(self) -> int:
@@ -87,10 +90,10 @@ class Stored(NamedTuple):
       with self.blame():
         sizes, labels = strips.survey(self.source, self.indices)
         images = strips.read(self.source, self.indices, sizes, self.edge)
-      return Split(images, labels, self.num_classes)
+      return Split(images, labels, self.num_classes, self.about)
     split = Split(
         np.empty((self.size, *self.shape), np.uint8), np.empty(self.size, np.int32),
-        self.num_classes,
+        self.num_classes, self.about,
     )
     for start in range(0, self.size, BLOCK):
       block = np.arange(start, min(start + BLOCK, self.size))

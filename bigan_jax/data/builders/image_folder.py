@@ -5,35 +5,17 @@ import dataclasses
 import hashlib
 import os
 import re
-from typing import NamedTuple
 
-from absl import logging
 import numpy as np
 import tensorflow_datasets as tfds
 
-from bigan_jax.data import codec
+from bigan_jax.data import codec, folders, layout, survey
 from bigan_jax.data.builders import presize
+from bigan_jax.data.layout import Entry, Layout
+from bigan_jax.settings.training import data_section
 
-# What people call the folders of a split, in lower case.
-SPLIT_FOLDERS = {
-    "train": "train", "training": "train",
-    "val": "validation", "valid": "validation", "validation": "validation",
-    "test": "test", "testing": "test",
-}
 PICTURES_PER_PART = 256
 SHUFFLE_SEED = 42
-
-
-class Entry(NamedTuple):
-  """A picture file.
-
-  path: relative to the folder. split: "train", "validation", "test", or "" if yet to be drawn.
-  category: the sub-folder of the split that it lies in; "" if it lies loose.
-  """
-
-  path: str
-  split: str
-  category: str
 
 
 @dataclasses.dataclass(eq=False)
@@ -44,6 +26,9 @@ class FolderConfig(tfds.core.BuilderConfig):
   edge: int = 0
   validation_share: float = 0.0
   classes: tuple[str, ...] = ()  # Empty if the pictures are unlabelled.
+  layout: Layout | None = None
+  left: tuple[tuple[str, str], ...] = ()  # (path, what it is) of what is not read.
+  contents: str = ""  # Changes with the pictures' names and sizes, wherever the folder lies.
 
 
 class ImageFolder(tfds.core.ShardBasedBuilder):
@@ -58,7 +43,7 @@ class ImageFolder(tfds.core.ShardBasedBuilder):
       features["label"] = tfds.features.ClassLabel(names=self.builder_config.classes)
     return tfds.core.DatasetInfo(
         builder=self,
-        description=f"Pictures of {self.builder_config.path}.",
+        description=f"Pictures of {folders.escape(self.builder_config.path)}.",
         features=tfds.features.FeaturesDict(features),
     )
 
@@ -66,21 +51,21 @@ class ImageFolder(tfds.core.ShardBasedBuilder):
       self, dl_manager: tfds.download.DownloadManager
   ) -> dict[str, list[Callable[[], Iterator]]]:
     config = self.builder_config
-    entries, _ = arrange(find_pictures(config.path))
-    _warn_of_oddities(config, entries)
+    entries = config.layout.entries
     pieces = [presize.Piece(e.path, os.path.join(config.path, e.path)) for e in entries]
     parts = [
         presize.Part(f"{start:08d}", tuple(pieces[start:start + PICTURES_PER_PART]))
         for start in range(0, len(pieces), PICTURES_PER_PART)
     ]
-    title = os.path.basename(config.path)
+    title = folders.escape(os.path.basename(config.path))
     shelf = presize.presize(parts, self._work_dir(), config.edge, upright=True, title=title)
     presize.report(shelf, title, self.data_path)
+    presize.list_skipped(config.left, self.data_path)
     by_path = {entry.path: entry for entry in entries}
     usable = [by_path[name] for name in shelf.names]
     _check_enough(config.path, entries, usable)
     splits = draw_splits([entry.split for entry in usable], config.validation_share)
-    labels = [entry.category for entry in usable] if config.classes else None
+    labels = [folders.escape(e.category) for e in usable] if config.classes else None
     return {split: presize.shards(shelf, indices, labels) for split, indices in splits.items()}
 
   def _work_dir(self) -> str:
@@ -94,14 +79,15 @@ def config_for(path: str, edge: int, validation_share: float) -> FolderConfig:
   """Looks through a folder of pictures.
 
   Args:
-    path: with train and val or test folders at its top, or without; each with a sub-folder a class
-      (at any depth below that) or with all pictures loose, in which case they are unlabelled.
+    path: with folders of the splits or without (see `layout.arrange`); each with a sub-folder a
+      class (at any depth below that) or with all pictures loose, in which case they are unlabelled.
     edge: shorter side of the prepared pictures.
     validation_share: of a folder without splits, the share that is kept for evaluation.
 
   Raises:
     FileNotFoundError: no such folder.
-    ValueError: no path, fewer than two pictures in it, or a share outside 0..1.
+    ValueError: no path, fewer than two pictures in it, a share outside 0..1 or of a folder that has
+      splits; and as `layout.arrange`.
   """
   if not path:
     raise ValueError("image_folder has no path: name the folder with your pictures.")
@@ -110,57 +96,33 @@ def config_for(path: str, edge: int, validation_share: float) -> FolderConfig:
     raise FileNotFoundError(f"{path} is not a folder: name the one with your pictures.")
   if not 0 < validation_share < 1:
     raise ValueError(f"The validation share is {validation_share}: choose one between 0 and 1.")
-  paths = find_pictures(path)
-  if len(paths) < 2:
-    count = "a single picture" if paths else "no pictures"
+  found = folders.scan(path)
+  if len(found.pictures) < 2:
+    raise ValueError(_too_few(path, found))
+  arranged = layout.arrange(path, found)
+  if arranged.splits and validation_share != data_section().validation_share:
     raise ValueError(
-        f"{path} holds {count} ({', '.join(codec.EXTENSIONS)}): at least two are needed, to"
-        " train on and to evaluate."
+        f"config.data.validation_share is {validation_share}, but {folders.escape(path)} has splits"
+        " of its own: leave it out."
     )
-  _, classes = arrange(paths)
-  name = f"{re.sub(r'[^A-Za-z0-9]+', '_', os.path.basename(path))}-{edge}"
-  digest = _fingerprint(path, paths, edge, validation_share)
+  left = tuple(found.left + arranged.left)
+  digest, contents = _fingerprints(path, found, arranged, edge, validation_share)
+  name = f"{re.sub(r'[^A-Za-z0-9]+', '_', os.path.basename(path))}-{edge}-{digest}"
   return FolderConfig(
-      name=f"{name}-{digest}", path=path, edge=edge, validation_share=validation_share,
-      classes=classes,
+      name=name, path=path, edge=edge, validation_share=validation_share,
+      classes=tuple(map(folders.escape, arranged.classes)), layout=arranged, left=left,
+      contents=contents,
   )
 
 
-def find_pictures(root: str) -> list[str]:
-  """Paths below `root`, relative and sorted, of all files named as pictures; none is opened."""
-  found, seen = [], set()
-  for directory, folders, files in os.walk(root, followlinks=True):
-    real = os.path.realpath(directory)
-    if real in seen:  # A link back to a folder above.
-      folders.clear()
-      continue
-    seen.add(real)
-    folders[:] = [folder for folder in folders if not folder.startswith(".")]
-    found.extend(
-        os.path.relpath(os.path.join(directory, file), root) for file in files
-        if file.lower().endswith(codec.EXTENSIONS) and not presize.is_hidden(file)
-    )
-  return sorted(found)
-
-
-def arrange(paths: Sequence[str]) -> tuple[list[Entry], tuple[str, ...]]:
-  """Reads splits and classes off the folders' names; no classes unless every picture has one."""
-  tops = [SPLIT_FOLDERS.get(_folders(path)[0].lower(), "") for path in paths]
-  present = set(tops)
-  if "train" in present and present & {"validation", "test"}:
-    entries = [Entry(p, top, _folders(p)[1]) for p, top in zip(paths, tops) if top]
-  elif present == {"train"}:  # A lone train folder is no split.
-    entries = [Entry(path, "", _folders(path)[1]) for path in paths]
-  else:
-    entries = [Entry(path, "", _folders(path)[0]) for path in paths]
-  classes = sorted({entry.category for entry in entries})
-  return entries, tuple(classes) if len(classes) > 1 and "" not in classes else ()
-
-
-def _folders(path: str) -> tuple[str, str]:
-  """The two topmost folders of a relative path, "" where there is none."""
-  folders = path.split(os.sep)[:-1]
-  return (*folders, "", "")[0], (*folders, "", "")[1]
+def _too_few(path: str, found: folders.Found) -> str:
+  """The sentence on a folder with one picture or none."""
+  count = "a single picture" if found.pictures else "no pictures"
+  left = survey.left_out(found.left, "")
+  return (
+      f"{folders.escape(path)} holds {count} ({', '.join(codec.EXTENSIONS)})"
+      f"{left}: at least two are needed, to train on and to evaluate."
+  )
 
 
 def _check_enough(path: str, entries: Sequence[Entry], usable: Sequence[Entry]) -> None:
@@ -190,28 +152,27 @@ def draw_splits(splits: Sequence[str], validation_share: float) -> dict[str, np.
   return drawn
 
 
-def _warn_of_oddities(config: FolderConfig, entries: Sequence[Entry]) -> None:
-  used = {entry.path for entry in entries}
-  ignored = [path for path in find_pictures(config.path) if path not in used]
-  if ignored:
-    logging.warning("%d pictures outside the splits are ignored, such as %s.",
-                    len(ignored), ignored[0])
-  if not config.classes and any(entry.category for entry in entries):
-    logging.warning("Not every picture of %s lies in a class folder of two or more: none is"
-                    " labelled.", config.path)
-  empty = [d for d, folders, files in os.walk(config.path) if not folders and not files]
-  if empty:
-    logging.warning("%d empty folders are ignored, such as %s.", len(empty), empty[0])
+def _fingerprints(
+    root: str, found: folders.Found, arranged: Layout, edge: int, validation_share: float
+) -> tuple[str, str]:
+  """(twelve digits that change with any file or its preparation, others with names and sizes).
 
-
-def _fingerprint(root: str, paths: Sequence[str], edge: int, validation_share: float) -> str:
-  """Twelve hexadecimal digits that change with the folder, any file in it, or its preparation."""
+  Both change with what the folders' names mean, the former only as far as names at the top do not
+  tell it: so sets that earlier versions prepared are found.
+  """
   digest = hashlib.sha256(repr((root, edge, validation_share)).encode())
-  for path in paths:
+  contents = hashlib.sha256(repr((arranged.entries, found.annotations)).encode())
+  for path in found.pictures:
     try:
       stat = os.stat(os.path.join(root, path))
       facts = (path, stat.st_size, stat.st_mtime_ns)
     except OSError:  # A link to nowhere: it is going to be skipped and counted.
       facts = (path,)
     digest.update(repr(facts).encode())
-  return digest.hexdigest()[:12]
+    contents.update(repr(facts[:2]).encode())
+  left = [item for item in found.left if not item[1].startswith("folders")]
+  if left:
+    digest.update(repr(left).encode())
+  if not layout.is_plain(arranged):
+    digest.update(repr(arranged.entries).encode())
+  return digest.hexdigest()[:12], contents.hexdigest()[:12]

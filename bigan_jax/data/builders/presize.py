@@ -23,11 +23,10 @@ from absl import logging
 import numpy as np
 from tqdm import tqdm
 
-from bigan_jax.data import codec
+from bigan_jax.data import codec, folders
 
-SKIPPED_FILE = "skipped.txt"
 PICTURES_PER_SHARD = 4096  # TFDS holds one shard in memory: 45 MB at an edge of 72.
-NAMED_IN_LOG = 5  # Skipped pictures that the summary names; all of them are in SKIPPED_FILE.
+NAMED_IN_LOG = 5  # Skipped pictures that the summary names; all of them are in folders.SKIPPED_FILE.
 
 
 class Piece(NamedTuple):
@@ -124,20 +123,25 @@ def shards(
 
 
 def report(shelf: Shelf, title: str, directory: os.PathLike) -> None:
-  """Logs what was skipped and converted, and lists the skipped pictures in SKIPPED_FILE."""
+  """Logs what was skipped and converted, and lists the skipped pictures in folders.SKIPPED_FILE."""
   reasons = collections.Counter(reason for _, reason in shelf.skipped)
   if shelf.skipped:
-    lines = [f"{name}\t{reason}\n" for name, reason in shelf.skipped]
-    with open(os.path.join(directory, SKIPPED_FILE), "a", errors="backslashreplace") as file:
-      file.writelines(lines)
-    first = ", ".join(name for name, _ in shelf.skipped[:NAMED_IN_LOG])
+    list_skipped(shelf.skipped, directory)
+    first = ", ".join(folders.escape(name) for name, _ in shelf.skipped[:NAMED_IN_LOG])
     logging.warning(
         "%s: skipped %d of %d pictures (%s), such as %s; all are listed in %s.",
         title, len(shelf.skipped), len(shelf.skipped) + len(shelf.names), _counts(reasons), first,
-        SKIPPED_FILE,
+        folders.SKIPPED_FILE,
     )
   if shelf.converted:
     logging.warning("%s: converted to RGB: %s.", title, _counts(shelf.converted))
+
+
+def list_skipped(skipped: Sequence[tuple[str, str]], directory: os.PathLike) -> None:
+  """Adds (name, reason) of what is left out to folders.SKIPPED_FILE."""
+  if skipped:
+    with open(os.path.join(directory, folders.SKIPPED_FILE), "a", encoding="utf-8") as file:
+      file.writelines(f"{folders.escape(n)}\t{folders.escape(r)}\n" for n, r in skipped)
 
 
 def _counts(counts: dict[str, int]) -> str:
@@ -189,7 +193,8 @@ def _shrink_part(part: Part, directory: str, edge: int, upright: bool) -> int:
   with open(temporary, "wb") as file:
     for piece in part.pieces:
       for name, encoded in _read(piece):
-        shrunk = codec.shrink(encoded, edge, upright)
+        refused = isinstance(encoded, str)
+        shrunk = codec.Shrunk(b"", encoded) if refused else codec.shrink(encoded, edge, upright)
         if not shrunk.jpeg:
           skipped.append((name, shrunk.note))
           continue
@@ -203,8 +208,8 @@ def _shrink_part(part: Part, directory: str, edge: int, upright: bool) -> int:
   return len(names) + len(skipped)
 
 
-def _read(piece: Piece) -> Iterator[tuple[str, bytes]]:
-  """(name, file content) of every picture in a piece; empty content if it cannot be read."""
+def _read(piece: Piece) -> Iterator[tuple[str, bytes | str]]:
+  """(name, file content) of every picture in a piece, or (name, why it cannot be read)."""
   if piece.is_tar:
     yield from _read_tar(piece)
     return
@@ -212,8 +217,10 @@ def _read(piece: Piece) -> Iterator[tuple[str, bytes]]:
     with open(piece.path, "rb") as file:
       file.seek(piece.offset)
       yield piece.name, file.read(piece.size)
-  except OSError:
-    yield piece.name, b""
+  except PermissionError:
+    yield piece.name, codec.FORBIDDEN
+  except OSError as error:
+    yield piece.name, error.strerror or codec.DAMAGED
 
 
 def _read_tar(piece: Piece) -> Iterator[tuple[str, bytes]]:

@@ -9,8 +9,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from bigan_jax.data import prepare, sources
-from bigan_jax.data.builders import image_folder
+from bigan_jax.data import folders, layout, prepare, sources, survey
 
 
 def write(root: pathlib.Path, *names: str, size: tuple[int, int] = (40, 30)) -> None:
@@ -47,8 +46,7 @@ def load(folder: pathlib.Path, split: str = "train", edge: int = 24, **options) 
         (["cat/a.jpg", "dog/x/b.jpg"], [("cat/a.jpg", "", "cat"), ("dog/x/b.jpg", "", "dog")],
          ("cat", "dog")),
         (["a.jpg", "dog/b.jpg"], [("a.jpg", "", ""), ("dog/b.jpg", "", "dog")], ()),
-        (["only/a.jpg", "only/b.jpg"], [("only/a.jpg", "", "only"), ("only/b.jpg", "", "only")],
-         ()),
+        (["only/a.jpg", "only/b.jpg"], [("only/a.jpg", "", ""), ("only/b.jpg", "", "")], ()),
         (["Train/cat/a.jpg", "Train/dog/b.jpg", "Val/cat/c.jpg", "docs/d.jpg"],
          [("Train/cat/a.jpg", "train", "cat"), ("Train/dog/b.jpg", "train", "dog"),
           ("Val/cat/c.jpg", "validation", "cat")], ("cat", "dog")),
@@ -63,7 +61,8 @@ def load(folder: pathlib.Path, split: str = "train", edge: int = 24, **options) 
 def test_splits_and_classes_are_read_off_the_folders(
     paths: list[str], entries: list[tuple[str, str, str]], classes: tuple[str, ...]
 ) -> None:
-  assert image_folder.arrange(paths) == (entries, classes)
+  arranged = layout.arrange("", folders.Found(sorted(paths), [], []))
+  assert (arranged.entries, arranged.classes) == (sorted(entries), classes)
 
 
 def test_only_pictures_are_found_however_nested(folder: pathlib.Path) -> None:
@@ -71,7 +70,7 @@ def test_only_pictures_are_found_however_nested(folder: pathlib.Path) -> None:
   (folder / "notes.txt").write_text("")
   (folder / "b" / "._4.png").write_text("")
   os.symlink(folder, folder / "b" / "loop")
-  assert image_folder.find_pictures(str(folder)) == [
+  assert folders.scan(str(folder)).pictures == [
       "a.JPG", "b/2.webp", "b/3.bmp", "b/4.png", "b/c/d/1.jpeg",
   ]
 
@@ -136,11 +135,15 @@ def test_bad_pictures_are_skipped_and_oddities_told(
   (folder / "dog").mkdir()
   assert len(load(folder, "train+validation").labels) == 5
   assert "skipped 2 of 7 pictures (" in logged.text and "such as cat/broken.jpg" in logged.text
-  assert "none is labelled" in logged.text
-  assert "1 empty folders are ignored" in logged.text and "/dog" in logged.text
+  train, _ = sources.load_experiment(
+      "image_folder", "validation", str(folder.parent / "data_dir"), str(folder), edge=24
+  )
+  said = survey.line(train.about)
+  assert "4 pictures without classes (not every picture lies in one of two or more class" in said
+  assert "left out: 1 folder that are empty, 2 unreadable (1 No such file" in said
   (skipped,) = (folder.parent / "data_dir").rglob("skipped.txt")
   assert [line.split("\t")[0] for line in skipped.read_text().splitlines()] == [
-      "cat/broken.jpg", "cat/link.jpg"
+      "cat/broken.jpg", "cat/link.jpg", "dog/"
   ]
 
 

@@ -102,7 +102,7 @@ def test_unusable_pictures_are_skipped_counted_and_listed(
   assert shelf.converted == {"JPEG L": 1, "JPEG CMYK": 1}
   assert dict(shelf.skipped) == {
       "cut.jpg": "cannot be decoded", "empty.jpg": "cannot be decoded",
-      "gone.jpg": "cannot be decoded", "thin.jpg": "too elongated",
+      "gone.jpg": "No such file or directory", "thin.jpg": "too elongated",
   }
   absl_logging.get_absl_logger().addHandler(caplog.handler)
   with caplog.at_level(logging.INFO):

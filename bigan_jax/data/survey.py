@@ -1,0 +1,111 @@
+"""What a program says it found before it trains or judges, and by what a run knows its data again."""
+
+import collections
+from collections.abc import Sequence
+import os
+import pathlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bigan_jax.data import folders
+
+if TYPE_CHECKING:
+  import tensorflow_datasets as tfds
+
+KINDS = (".", "folders", "outside", "of", folders.NO_FILE)  # what reasons of no reader begin with
+
+
+class Survey(NamedTuple):
+  """What was found.
+
+  name: of the set. place: where it lies, or comes from. splits: folders of the two splits, () if
+  they were drawn. train, judged: how many pictures. classes: their names, () if unlabelled.
+  note: what is odd about the classes. left: (path, what it is) of what was left out. listed: the
+  file that lists all of that. contents: changes with names and sizes of pictures; "" if unknown.
+  """
+
+  name: str
+  place: str
+  splits: tuple[str, ...]
+  train: int
+  judged: int
+  classes: tuple[str, ...]
+  note: str = ""
+  left: tuple[tuple[str, str], ...] = ()
+  listed: str = ""
+  contents: str = ""
+
+
+def of_set(
+    builder: "tfds.core.DatasetBuilder", judged_split: str, train: int, judged: int, classes: int
+) -> Survey:
+  """Of a prepared set.
+
+  Args:
+    judged_split: the one to judge by. train, judged: pictures. classes: how many of them are used.
+  """
+  features, config = builder.info.features, builder.builder_config
+  names = tuple(features["label"].names[:classes]) if classes else ()
+  listed = os.path.join(builder.data_path, folders.SKIPPED_FILE)
+  survey = Survey(builder.name, str(builder.data_path), (), train, judged, names,
+                  left=_read_list(listed), listed=listed)
+  if builder.name != "image_folder":
+    return survey
+  arranged, left = config.layout, dict(survey.left)
+  left |= {folders.escape(path): kind for path, kind in config.left}
+  halves = [name for split in ("train", judged_split) for name in arranged.splits.get(split, ())]
+  loose = not classes and any(entry.category for entry in arranged.entries)
+  return survey._replace(
+      place=config.path, splits=tuple(f"{name}/" for name in halves), left=tuple(left.items()),
+      note="not every picture lies in one of two or more class folders" if loose else "",
+      contents=config.contents,
+  )
+
+
+def _read_list(path: str) -> tuple[tuple[str, str], ...]:
+  """(name, reason) of all that preparing listed."""
+  if not os.path.exists(path):
+    return ()
+  lines = pathlib.Path(path).read_text(encoding="utf-8", errors="replace").split("\n")
+  return tuple(tuple(line.rsplit("\t", 1)) for line in lines if "\t" in line)
+
+
+def line(found: Survey) -> str:
+  """The survey in one line."""
+  count = len(found.classes)
+  of = f"of {count:,} class{'es' * (count != 1)}" if count else "without classes"
+  note = f" ({found.note})" if found.note else ""
+  splits = f" ({', '.join(found.splits)})" if found.splits else ""
+  return folders.escape(
+      f"train: {found.train:,} pictures {of}{note}, judged by {found.judged:,} others, from"
+      f" {found.place}{splits}"
+  ) + left_out(found.left, found.listed)
+
+
+def left_out(left: Sequence[tuple[str, str]], listed: str) -> str:
+  """'; left out: 90 .heic, 3 unreadable (1 may not be read, 2 cannot be decoded; listed in FILE)'.
+
+  Args:
+    left: (path, what it is). listed: the file that lists all of them; "" if none does.
+  """
+  if not left:
+    return ""
+  counts = collections.Counter(kind for _, kind in left)
+  plain = {kind: n for kind, n in counts.items() if kind.startswith(KINDS)}
+  bad = {kind: n for kind, n in counts.items() if kind not in plain}
+  parts = [_counted(n, kind) for kind, n in sorted(plain.items())]
+  notes = [_counted(n, kind) for kind, n in sorted(bad.items())]
+  parts += [f"{sum(bad.values()):,} unreadable"] if bad else []
+  notes += [f"listed in {folders.escape(listed)}"] if listed else []
+  shown = f" ({', '.join(notes)})" if notes else ""
+  return f"; left out: {', '.join(parts)}{shown}"
+
+
+def _counted(count: int, kind: str) -> str:
+  kind = kind.replace("folders", "folder", 1) if count == 1 else kind
+  return f"{count:,} {folders.escape(kind)}"
+
+
+def fingerprint(found: Survey) -> dict[str, Any]:
+  """What stays the same as long as the data do, as plain JSON values."""
+  return {"name": found.name, "train": found.train, "judged": found.judged,
+          "classes": list(found.classes), "contents": found.contents}
