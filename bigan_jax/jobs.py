@@ -6,7 +6,7 @@ import jax
 import ml_collections
 
 from bigan_jax import models
-from bigan_jax.data import batches
+from bigan_jax.data import batches, survey
 from bigan_jax.evaluation import metrics, neighbours_job, pictures, probe_job
 from bigan_jax.runs.workdir import check_run, open_run
 from bigan_jax.settings import rules
@@ -30,6 +30,7 @@ def train(config: ml_collections.ConfigDict, workdir: str) -> None:
     judge = metrics.judge(config, networks, objective, train_set, judged_set)
     best = (objective.metric, "max")
     with open_run(workdir, config.to_dict(), rules.FREE_TO_CHANGE, best) as run:
+      run.agree_on_data(survey.fingerprint(train_set.about), config.data.accept_change)
       evaluators = [*judge.evaluators(), pictures.painter(judge, run.write_picture)]
       training = learner.prepare(config, run, train_set, batches.assembler(config), evaluators)
       learner.train(training, interrupted)

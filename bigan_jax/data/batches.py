@@ -71,11 +71,22 @@ def load(
   sizes = processes.everyones(train.size)
   if len(set(sizes)) > 1:
     raise ValueError(f"The processes find {sizes} training pictures: give all of them the same.")
+  train, judged = _in_channels(train, judged, shape[2])
   if processes.first():
     print(survey.line(train.about))
   if train.shape:
     validate_shape(config, train.shape)
   return train, judged
+
+
+def _in_channels(
+    train: Split | Stored, judged: Split | Stored, channels: int
+) -> tuple[Split | Stored, Split | Stored]:
+  """Grey pictures for networks of colours, colours for networks of grey; others as they are."""
+  if (train.shape[2] if train.shape else 3) == channels:
+    return train, judged
+  about = train.about._replace(converted={1: "grey", 3: "three equal channels"}[channels])
+  return train.in_channels(channels)._replace(about=about), judged.in_channels(channels)
 
 
 def prepare_first(config: ml_collections.ConfigDict) -> None:
@@ -132,7 +143,7 @@ def assembler(config: ml_collections.ConfigDict) -> Assembler:
   def cut(pictures: Any, indices: jax.Array, draws: jax.Array) -> jax.Array:
     if not config.data.edge:
       return pictures[indices]
-    return preprocess.random_crop(pictures, indices, draws, side)
+    return preprocess.random_crop(pictures, indices, draws, side, config.model.encoder_shape[2])
   def view(images: jax.Array, draws: jax.Array) -> Batch:
     flips = flip and config.data.edge
     return look(preprocess.random_flip(images, draws[:, 2]) if flips else images)

@@ -14,7 +14,6 @@ import numpy as np
 from bigan_jax.data.strips import Strips
 
 Range = tuple[float, float]
-CHANNELS = 3
 DRAWS = 3  # uniform numbers that a training picture uses up: two offsets and the flip
 
 
@@ -51,7 +50,7 @@ def shrink(pixels: jax.Array, size: int) -> jax.Array:
 
 
 class Lines(NamedTuple):
-  """`Strips` in device memory, where 32 bits count the lines: uint8 [total, edge * 3] and [N]."""
+  """`Strips` in device memory, where 32 bits count the lines: uint8 [total, edge * C] and [N]."""
 
   lines: jax.Array
   starts: jax.Array
@@ -63,25 +62,28 @@ def lines_of(strips: Strips) -> Lines:
   """Raises ValueError where 32 bits do not suffice."""
   if len(strips.lines) >= 2**31:
     raise ValueError(f"{len(strips.lines)} lines of pixels are too many to index: split the set.")
-  lines = strips.lines.reshape(len(strips.lines), strips.lines.shape[1] * CHANNELS)
+  lines = strips.lines.reshape(len(strips.lines), -1)
   return Lines(lines, strips.starts.astype(np.int32), strips.lengths, strips.landscape)
 
 
-def random_crop(pictures: Lines, indices: jax.Array, draws: jax.Array, size: int) -> jax.Array:
-  """Crops of `size` at uniformly random offsets over whole pictures: uint8 [b, size, size, 3].
+def random_crop(
+    pictures: Lines, indices: jax.Array, draws: jax.Array, size: int, channels: int = 3
+) -> jax.Array:
+  """Crops of `size` at uniformly random offsets over whole pictures: uint8 [b, size, size, C].
 
   Args:
     indices: which pictures, [b].
     draws: uniform in [0, 1), [b, >= 2]: the offset along and across the longer side.
+    channels: C of the pictures.
   """
   lengths = pictures.lengths[indices]
-  edges = jnp.full_like(lengths, pictures.lines.shape[1] // CHANNELS)
+  edges = jnp.full_like(lengths, pictures.lines.shape[1] // channels)
   along, across = _offset(draws[:, 0], lengths - size), _offset(draws[:, 1], edges - size)
   def cut(line: jax.Array, first: jax.Array) -> jax.Array:
-    shape = (size, size * CHANNELS)
-    return jax.lax.dynamic_slice(pictures.lines, (line, first * CHANNELS), shape)
+    shape = (size, size * channels)
+    return jax.lax.dynamic_slice(pictures.lines, (line, first * channels), shape)
   crops = jax.vmap(cut)(pictures.starts[indices] + along, across)
-  crops = crops.reshape(-1, size, size, CHANNELS)
+  crops = crops.reshape(-1, size, size, channels)
   landscape = pictures.landscape[indices][:, None, None, None]
   return jnp.where(landscape, crops.swapaxes(1, 2), crops)
 
@@ -109,8 +111,8 @@ def random_flip(images: jax.Array, draw: jax.Array) -> jax.Array:
 
 
 def centre_crops(strips: Strips, size: int) -> np.ndarray:
-  """The middle of every picture, by the authors' rounding: uint8 [N, size, size, 3]."""
-  crops = np.empty((len(strips.lengths), size, size, 3), np.uint8)
+  """The middle of every picture, by the authors' rounding: uint8 [N, size, size, C]."""
+  crops = np.empty((len(strips.lengths), size, size, strips.lines.shape[2]), np.uint8)
   for i in range(len(crops)):
     picture = strips.picture(i)
     y, x = ((side - size + 1) // 2 for side in picture.shape[:2])
@@ -119,9 +121,9 @@ def centre_crops(strips: Strips, size: int) -> np.ndarray:
 
 
 def random_crops(strips: Strips, size: int, seed: int) -> np.ndarray:
-  """One crop of every picture, anywhere in it: uint8 [N, size, size, 3]."""
+  """One crop of every picture, anywhere in it: uint8 [N, size, size, C]."""
   random = np.random.RandomState(seed)
-  crops = np.empty((len(strips.lengths), size, size, 3), np.uint8)
+  crops = np.empty((len(strips.lengths), size, size, strips.lines.shape[2]), np.uint8)
   for i in range(len(crops)):
     picture = strips.picture(i)
     y, x = (random.randint(side - size + 1) for side in picture.shape[:2])

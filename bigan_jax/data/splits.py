@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bigan_jax.data import codec, strips
+from bigan_jax.data import codec, colours, strips
 from bigan_jax.data.survey import Survey
 
 BLOCK = 4096  # Records read at a time: few calls, little memory beside the result.
@@ -40,6 +40,13 @@ class Split(NamedTuple):
     images = self.images[indices] if self.shape else self.images.take(indices)
     return self._replace(images=images, labels=self.labels[indices])
 
+  def in_channels(self, channels: int) -> "Split":
+    """The same pictures in 1 channel (grey) or 3."""
+    if self.shape:
+      return self._replace(images=colours.convert(self.images, channels))
+    lines = colours.convert(self.images.lines, channels)
+    return self._replace(images=self.images._replace(lines=lines))
+
 
 class Stored(NamedTuple):
   """Pictures in ArrayRecord files; it pickles, so that other processes may read them.
@@ -48,6 +55,7 @@ class Stored(NamedTuple):
   shape: (H, W, C) of all pictures, or None where they only share their shorter side, `edge`.
   num_classes: 0 if unlabelled. origin: set and directory, for messages.
   resident: several processes are to hold them in memory, a part each. about: of training sets.
+  channels: that pictures are converted to, 1 or 3; 0: as they are.
   """
 
   source: Sequence[dict]
@@ -58,6 +66,7 @@ class Stored(NamedTuple):
   origin: tuple[str, str]
   resident: bool = False
   about: Survey | None = None
+  channels: int = 0
 
   @property
   def size(self) -> int:
@@ -67,6 +76,11 @@ class Stored(NamedTuple):
   def take(self, indices: np.ndarray) -> "Stored":
     """Some of the pictures, in another order."""
     return self._replace(indices=self.indices[indices])
+
+  def in_channels(self, channels: int) -> "Stored":
+    """The same pictures in 1 channel (grey) or 3."""
+    shape = self.shape and (*self.shape[:2], channels)
+    return self._replace(shape=shape, channels=channels)
 
   def memory(self) -> float:
     """Bytes that all pixels take in memory: estimated where sizes differ."""
@@ -90,7 +104,8 @@ class Stored(NamedTuple):
       with self.blame():
         sizes, labels = strips.survey(self.source, self.indices)
         images = strips.read(self.source, self.indices, sizes, self.edge)
-      return Split(images, labels, self.num_classes, self.about)
+      split = Split(images, labels, self.num_classes, self.about)
+      return split.in_channels(self.channels) if self.channels else split
     split = Split(
         np.empty((self.size, *self.shape), np.uint8), np.empty(self.size, np.int32),
         self.num_classes, self.about,
@@ -103,10 +118,14 @@ class Stored(NamedTuple):
   def _checked(self, picture: np.ndarray) -> np.ndarray:
     """The picture in the form that the set promises."""
     if self.shape:
-      return picture.reshape(self.shape)
+      picture = picture.reshape(*self.shape[:2], -1)
+      return self._converted(picture).reshape(self.shape)
     if picture.ndim != 3 or min(picture.shape[:2]) != self.edge:
       raise ValueError(f"not every picture has the shorter side {self.edge}")
-    return picture
+    return self._converted(picture)
+
+  def _converted(self, picture: np.ndarray) -> np.ndarray:
+    return colours.convert(picture, self.channels) if self.channels else picture
 
   @contextlib.contextmanager
   def blame(self) -> Iterator[None]:

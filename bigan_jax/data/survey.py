@@ -21,6 +21,7 @@ class Survey(NamedTuple):
   they were drawn. train, judged: how many pictures. classes: their names, () if unlabelled.
   note: what is odd about the classes. left: (path, what it is) of what was left out. listed: the
   file that lists all of that. contents: changes with names and sizes of pictures; "" if unknown.
+  converted: what the networks made necessary.
   """
 
   name: str
@@ -33,6 +34,7 @@ class Survey(NamedTuple):
   left: tuple[tuple[str, str], ...] = ()
   listed: str = ""
   contents: str = ""
+  converted: str = ""
 
 
 def of_set(
@@ -74,10 +76,11 @@ def line(found: Survey) -> str:
   count = len(found.classes)
   of = f"of {count:,} class{'es' * (count != 1)}" if count else "without classes"
   note = f" ({found.note})" if found.note else ""
+  converted = f", converted to {found.converted} for these networks" if found.converted else ""
   splits = f" ({', '.join(found.splits)})" if found.splits else ""
   return folders.escape(
       f"train: {found.train:,} pictures {of}{note}, judged by {found.judged:,} others, from"
-      f" {found.place}{splits}"
+      f" {found.place}{splits}{converted}"
   ) + left_out(found.left, found.listed)
 
 

@@ -15,7 +15,7 @@ from bigan_jax.data import batches, prepare
 from bigan_jax.data.splits import Split
 from bigan_jax.exchange import exported, pretrained
 from bigan_jax.exchange.pretrained import Pretrained
-from bigan_jax.settings import downstream
+from bigan_jax.settings import downstream, rules
 from bigan_jax.settings import training as configs
 from bigan_jax.training.objectives import OBJECTIVES
 
@@ -131,7 +131,9 @@ def data_settings(
   found = ml_collections.ConfigDict(data.to_dict())
   if not found.name:
     defaults = downstream.base("").data
-    changed = {name: value for name, value in data.items() if value != defaults[name]}
+    changed = rules.changed_data(data, defaults)
+    own = {name: v for name, v in changed.items() if name not in downstream.OWN_DATA}
+    rules.refuse_unused(encoder.data.name, own)
     return ml_collections.ConfigDict({**data.to_dict(), **encoder.data.to_dict(), **changed})
   found.splits = found.splits or configs.data_section().splits
   if found.name in prepare.PICTURES and not found.edge:
@@ -144,15 +146,10 @@ def validate_fit(path: str, config: ml_collections.ConfigDict) -> None:
 
   `batches.load` checks images of one size.
   """
-  side, _, channels = config.model.encoder_shape
+  side = config.model.encoder_shape[0]
   name, edge = config.data.name, config.data.edge
   if name not in prepare.PICTURES:
     return
-  if channels != 3:
-    raise ValueError(
-        f"The encoder of {path} sees images of {channels} channel(s), but those of {name} have 3: "
-        "take another encoder or data set."
-    )
   if edge < side:
     raise ValueError(
         f"config.data.edge is {edge}, but the encoder of {path} sees crops of {side} pixels: let "

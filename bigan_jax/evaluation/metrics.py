@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from absl import logging
 import chex
 import jax
 import jax.numpy as jnp
@@ -183,9 +184,13 @@ def judge(
 ) -> Judge:
   """The judge of a config's `eval` section."""
   key = jax.random.fold_in(jax.random.PRNGKey(config.seed), 1)
+  judged = batches.fixed(images, config.eval.images, config, random=False)
+  references = batches.fixed(train, config.eval.references, config, random=True)
+  if judged.num_classes and not np.isin(judged.labels, references.labels).any():
+    logging.warning("No class of the judged pictures is trained on: no accuracies are given.")
+    judged = judged._replace(num_classes=0)
   return Judge(
-      networks, objective, batches.fixed(images, config.eval.images, config, random=False),
-      batches.fixed(train, config.eval.references, config, random=True),
+      networks, objective, judged, references,
       latents.sample(key, config.eval.samples, config.model.latent_dim),
       batches.views(config),
       tuple(config.model.value_range),

@@ -9,12 +9,13 @@ import ml_collections
 import numpy as np
 from PIL import Image
 
+from bigan_jax.data import survey
 from bigan_jax.data.splits import Split
 from bigan_jax.evaluation import encoders, frozen, layer_features, pictures, retrieval
 from bigan_jax.evaluation.encoders import Encoder
 from bigan_jax.evaluation.retrieval import Neighbours
 from bigan_jax.models.layers import leaky_relu
-from bigan_jax.runs import results
+from bigan_jax.runs import data_record, results
 
 FILES = ("results.json", "neighbours.csv", "pictures")
 FC6, UNITS = "fc6", 4_096
@@ -30,6 +31,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> None:
   numbers = np.random.RandomState(config.seed).permutation(judged.size)[:config.queries]
   queries, rows, summary = judged.take(numbers), [], {}
   with results.replacing(workdir, config.to_dict(), FILES) as folder:
+    data_record.write(folder, survey.fingerprint(train.about))
     (folder / "pictures").mkdir()
     for layer in asked:
       found, width = neighbours(config, encoder, layer, train, queries)

@@ -7,10 +7,11 @@ from absl import logging
 import ml_collections
 import numpy as np
 
+from bigan_jax.data import survey
 from bigan_jax.data.splits import Split
 from bigan_jax.evaluation import encoders, layer_features, linear_probe, retrieval
 from bigan_jax.evaluation.encoders import Encoder
-from bigan_jax.runs import results
+from bigan_jax.runs import data_record, results
 from bigan_jax.training import console
 
 FILES = ("results.*", "confusion_*.csv")
@@ -43,6 +44,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> None:
     ))
   asked = [(s, layer) for s in judges for layer in layers(config, s, train)]
   with results.replacing(workdir, config.to_dict(), FILES) as folder:
+    data_record.write(folder, survey.fingerprint(train.about))
     verdicts = []
     for encoder, layer in asked:
       verdicts.append(judge(config, encoder, layer, train, judged))
@@ -74,6 +76,9 @@ def left_out(name: str, train: Split, judged: Split) -> list[int]:
   missing = sorted(set(range(train.num_classes)) - set(np.unique(train.labels).tolist()))
   if missing:
     errors = int(np.isin(judged.labels, missing).sum())
+    if errors == judged.size:
+      raise ValueError(f"No class of the {errors:,} judged images of {name} has a training image: "
+                       "give both splits the same classes.")
     some = ", ".join(map(str, missing[:5])) + (", ..." if missing[5:] else "")
     logging.warning("%d of the %d classes of %s have no training image (numbers %s): they are left "
                     "out, and their %d judged images count as errors.", len(missing),

@@ -48,15 +48,16 @@ def close(manager: ocp.CheckpointManager) -> None:
     manager.wait_until_finished()
 
 
-def save_state(manager: ocp.CheckpointManager, step: int, state: PyTree) -> None:
-  """Starts to write every array of `state`; the arrays may be overwritten as soon as this returns.
+def save_state(manager: ocp.CheckpointManager, step: int, state: PyTree, wait: bool = False
+               ) -> None:
+  """Starts to write every array of `state`, or waits for the end of that; arrays may then change.
 
   A step that is already there is left as it is: the same run has the same state at the same step.
 
   Raises:
     OSError: the state before this one, or this one, could not be written; what was complete stays.
   """
-  _save(manager, step, {"state": _flatten(state)}, {})
+  _save(manager, step, {"state": _flatten(state)}, {}, wait)
 
 
 def restore_state(manager: ocp.CheckpointManager, template: PyTree) -> tuple[int, PyTree] | None:
@@ -185,13 +186,15 @@ def _alone() -> dict[str, Any]:
 
 
 def _save(manager: ocp.CheckpointManager, step: int, trees: Mapping[str, PyTree],
-          jsons: Mapping[str, Any]) -> None:
+          jsons: Mapping[str, Any], wait: bool = False) -> None:
   items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
   items |= {name: ocp.args.JsonSave(value) for name, value in jsons.items()}
   with _writing(manager):
     manager.wait_until_finished()  # Here the error of the save before comes to light.
     if step not in manager.all_steps():
       manager.save(step, args=ocp.args.Composite(**items), force=True)
+    if wait:
+      manager.wait_until_finished()
 
 
 @contextlib.contextmanager

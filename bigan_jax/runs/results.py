@@ -7,7 +7,7 @@ import json
 import pathlib
 from typing import Any
 
-from bigan_jax.runs import outputs
+from bigan_jax.runs import data_record, outputs
 from bigan_jax.runs.workdir import local_path, read_config, refuse_foreign
 
 CONFIG, RESULTS = "config.json", "results.json"
@@ -33,7 +33,7 @@ def replacing(workdir: str, config: dict[str, Any], names: tuple[str, ...]
   path = local_path(workdir)
   if path.is_dir():
     refuse_foreign(path)
-    _refuse_other(path, config["job"], (CONFIG, *names))
+    _refuse_other(path, config["job"], (CONFIG, data_record.DATA, *names))
   with outputs.new_folder(path, force=True, replaceable=lambda path: True) as folder:
     yield folder
     (folder / CONFIG).write_bytes(_json(config))

@@ -12,7 +12,7 @@ from absl import logging
 import numpy as np
 
 from bigan_jax.machine import disk, processes
-from bigan_jax.runs import checkpoints, records
+from bigan_jax.runs import checkpoints, data_record, readback, records
 
 PyTree = Any
 
@@ -30,6 +30,7 @@ class RunFolder:
     self.path = path
     self.config = config
     self._best = best
+    self._proven = False  # whether a state that this process saved was read back
     self._closing = contextlib.ExitStack()  # Every entry runs, last one first, even if one raises.
     if lock is None:  # Not process 0.
       return
@@ -47,8 +48,17 @@ class RunFolder:
     The two newest are kept. A step that is there already is left as it is: the same run has the
     same state at the same step. A failure in the background is raised by the next save or `close`.
     Save it last in its step: whatever was written before is then there after a kill and a resume.
+
+    The first one of a run is read back, whole, before this returns: OSError if it cannot be.
     """
-    self._write(lambda: checkpoints.save_state(self._states, step, state))
+    self._write(lambda: self._save_state(step, state))
+
+  def _save_state(self, step: int, state: PyTree) -> None:
+    first = not self._proven and not self._states.all_steps()
+    checkpoints.save_state(self._states, step, state, wait=first)
+    self._proven = True
+    if first:
+      readback.compare(state, checkpoints.restore_state(self._states, state)[1], self.path)
 
   def restore_state(self, template: PyTree) -> tuple[int, PyTree] | None:
     """The newest (step, state as numpy arrays) that can be read, or None if none was saved.
@@ -76,6 +86,10 @@ class RunFolder:
     info = {"step": step, "config": self.config, "best": self._best and list(self._best),
             "metrics": {name: records.plain_value(value) for name, value in metrics.items()}}
     self._write(lambda: checkpoints.save_networks(self._networks, step, networks, info))
+
+  def agree_on_data(self, found: dict[str, Any], accept_change: bool) -> None:
+    """Writes data.json, by which a run knows its data again; see `data_record.agree`."""
+    self._write(lambda: data_record.agree(self.path, found, accept_change))
 
   def write_row(self, row: Mapping[str, Any]) -> None:
     """Appends a row to metrics.jsonl, and its numbers to TensorBoard at row["step"].
@@ -141,10 +155,12 @@ def open_run(workdir: str, config: dict[str, Any], free_to_change: Sequence[str]
     best: (metric, "max" or "min") by which the best networks are kept beside the newest.
 
   Raises:
-    ValueError: the folder belongs to another configuration, or is not a run folder.
+    ValueError: the folder belongs to another configuration, is not a run folder, or has a name
+      under which checkpoints cannot be read.
     OSError: it cannot be written, or another process trains in it.
   """
   path = local_path(workdir)
+  readback.check_path(path)
   config = json.loads(json.dumps(config, allow_nan=False))  # As config.json will give it back.
   with processes.together(), disk.one_sentence(path):
     if not processes.first():
@@ -163,6 +179,7 @@ def open_run(workdir: str, config: dict[str, Any], free_to_change: Sequence[str]
 def check_run(workdir: str, config: dict[str, Any], free_to_change: Sequence[str] = ()) -> None:
   """Raises what `open_run` would of a folder of another configuration, and writes nothing."""
   path = local_path(workdir)
+  readback.check_path(path)
   with processes.together(), disk.one_sentence(path):
     if processes.first() and path.exists():
       refuse_foreign(path)

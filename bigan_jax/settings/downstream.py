@@ -3,11 +3,12 @@
 import ml_collections
 
 from bigan_jax.settings.arguments import nearest
-from bigan_jax.settings.rules import PRECISIONS, check_least
+from bigan_jax.settings.rules import PRECISIONS, changed_data, check_least, refuse_unused
 from bigan_jax.settings.training import data_section
 
 VOC_TRAINED = ("fc6_8", "fc8", "all")  # layers, in classification
 VOC_SOURCES = ("pretrained", "random", "kmeans")
+OWN_DATA = ("flip", "accept_change", "resident_gb", "workers")  # that no encoder decides
 INITS = ("gaussian", "k-means", "plain")  # of layers that are not transferred
 
 
@@ -91,6 +92,14 @@ def validate(config: ml_collections.ConfigDict) -> None:
     _validate_layers(config)
   if config.data.name == "voc":
     _validate_voc(config)
+  given = changed_data(config.data, base("").data)
+  refuse_unused(config.data.name, {n: v for n, v in given.items() if n not in OWN_DATA})
+  unread = [name for name in ("flip", "resident_gb", "workers") if name in given]
+  if "optim" not in config and unread:
+    raise ValueError(
+        f"config.data.{unread[0]} is {given[unread[0]]!r}, but the job {config.job} trains no"
+        " network on these pictures and has no use for it: leave it out."
+    )
 
 
 def _validate_training(config: ml_collections.ConfigDict) -> None:

@@ -5,13 +5,28 @@ from typing import Any
 import ml_collections
 
 from bigan_jax.settings.arguments import OBJECTIVES, nearest
+from bigan_jax.settings.training import data_section
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 FREE_TO_CHANGE = (  # when a run is continued: fields that its results do not depend on
     "data_dir", "stop_epoch", "steps_per_dispatch", "save_every", "eval.every", "data.path",
-    "data.resident_gb", "data.workers", "proposals.cache_dir",
+    "data.accept_change", "data.classes", "data.resident_gb", "data.workers", "proposals.cache_dir",
 )
 CONVOLUTIONS = 5  # of the AlexNet that is E, or D
+SMALL_SET = ("splits",)
+USES = {  # fields of config.data that a set has a use for, beside ALL_USE; fake takes any config
+    "digits": SMALL_SET, "mnist": SMALL_SET, "fashion_mnist": SMALL_SET,
+    "image_folder": ("path", "splits", "edge", "flip", "validation_share"),
+    "imagenet_presized": ("path", "splits", "edge", "flip", "max_labels"),
+    "voc": ("path", "edge", "flip", "year", "classes"),
+}
+ALL_USE = ("name", "accept_change", "resident_gb", "workers")
+TAKE = {  # what does use a field
+    "path": "configs/image_folder.py", "edge": "configs/image_folder.py",
+    "flip": "configs/image_folder.py", "validation_share": "configs/image_folder.py",
+    "max_labels": "configs/imagenet.py", "year": "configs/voc_classification.py",
+    "classes": "configs/voc_classification.py", "splits": "config.train_split and config.test_split",
+}
 
 
 def check_least(config: ml_collections.ConfigDict, least: dict[str, float]) -> None:
@@ -60,7 +75,25 @@ def validate(config: ml_collections.ConfigDict) -> None:
     )
   if config.alternating and config.objective.startswith("autoencoder"):
     raise ValueError("config.alternating needs a discriminator; an autoencoder has none.")
+  refuse_unused(config.data.name, changed_data(config.data, data_section()))
   _validate_sizes(config)
+
+
+def changed_data(
+    data: ml_collections.ConfigDict, defaults: ml_collections.ConfigDict
+) -> dict[str, Any]:
+  """{field: value} of a `data` section where it is not the default."""
+  return {name: value for name, value in data.items() if value != defaults.get(name)}
+
+
+def refuse_unused(name: str, given: dict[str, Any]) -> None:
+  """Raises ValueError for the first field of config.data that the set `name` has no use for."""
+  for field, value in given.items():
+    if name in USES and field not in (*ALL_USE, *USES[name]):
+      raise ValueError(
+          f"config.data.{field} is {value!r}, but {name} has no use for it: take {TAKE[field]},"
+          " which has, or leave it out."
+      )
 
 
 def _validate_sizes(config: ml_collections.ConfigDict) -> None:
@@ -72,6 +105,18 @@ def _validate_sizes(config: ml_collections.ConfigDict) -> None:
           f"config.model.{player}.widths is {tuple(widths)}: give {CONVOLUTIONS} even numbers, of "
           "the channels of conv1 to conv5."
       )
+  shapes = [tuple(config.model[name]) for name in ("image_shape", "encoder_shape")]
+  for name, shape in zip(("image_shape", "encoder_shape"), shapes):
+    if len(shape) != 3 or shape[0] != shape[1] or shape[2] not in (1, 3) or shape[0] < 1:
+      raise ValueError(
+          f"config.model.{name} is {shape}, but networks see squares of 1 or 3 channels: give"
+          " (side, side, 3)."
+      )
+  if shapes[0][2] != shapes[1][2]:
+    raise ValueError(
+        f"config.model.image_shape is {shapes[0]} and config.model.encoder_shape {shapes[1]}: give"
+        " both the same number of channels."
+    )
   encoder_side, side = config.model.encoder_shape[0], config.model.image_shape[0]
   if config.data.edge and config.data.edge < encoder_side:
     raise ValueError(

@@ -20,6 +20,7 @@ def data_section() -> ml_collections.ConfigDict:
   data.flip = False  # mirror training images with probability 1/2
   data.validation_share = 0.1  # of a folder without a split of its own
   data.max_labels = 0  # only images of the first so many classes; 0: all
+  data.accept_change = False  # go on with a run though its pictures or classes changed
   data.resident_gb = 0.0  # train on larger sets from disk; 0: larger than what memory holds
   data.workers = 0  # processes that decode those; 0: threads
   return data

@@ -14,13 +14,12 @@ from bigan_jax.evaluation import encoders
 from bigan_jax.machine import disk
 from bigan_jax.models.layers import AXIS
 from bigan_jax.runs.workdir import RunFolder, open_run
-from bigan_jax.settings import rules
+from bigan_jax.settings import downstream, rules
 from bigan_jax.training import feeds, finite, loop, parallel
 from bigan_jax.training.timetable import timetable
 from bigan_jax.transfer import evaluate, initialise, sgd, source, supervised_step
 from bigan_jax.transfer.supervised_step import HeadState, Measures
 
-OWN = ("flip", "resident_gb", "workers")  # of config.data, which no encoder decides
 RESULTS = "results.json"
 
 Params = initialise.Params
@@ -117,7 +116,7 @@ def take_encoder(config: ml_collections.ConfigDict, origin: source.Source) -> No
   model.widths = tuple(layer["kernel"].shape[-1] for layer in origin.layers.values())
   model.value_range = tuple(theirs.model.value_range)
   model.encoder_shape, model.image_shape = tuple(theirs.model.encoder_shape), origin.shape
-  own = {name: config.data[name] for name in OWN}
+  own = {name: config.data[name] for name in downstream.OWN_DATA}
   config.data = ml_collections.ConfigDict({**encoders.data_settings(config.data, theirs), **own})
   config.data_dir = config.data_dir or theirs.data_dir
 

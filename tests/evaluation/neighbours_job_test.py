@@ -36,7 +36,7 @@ def test_the_job_from_end_to_end(
   config, out = job(tmp_path / "run"), tmp_path / "out"
   jobs.JOBS["neighbours"](config, str(out))
   assert {p.name for p in out.iterdir()} == {
-      "config.json", "results.json", "neighbours.csv", "pictures"
+      "config.json", "data.json", "results.json", "neighbours.csv", "pictures"
   }
   assert [p.name for p in (out / "pictures").iterdir()] == ["neighbours_e-.png"]
 

@@ -66,7 +66,7 @@ def test_the_job_from_end_to_end(
   assert len((tmp_path / "out" / "results.md").read_text().splitlines()) == 8
   assert f"Best of the trained network: {best['layer']}, {best['linear']:.2f} %." in printed
   assert {p.name for p in (tmp_path / "out").iterdir() if "confusion" not in p.name} == {
-      "config.json", "results.json", "results.csv", "results.md"
+      "config.json", "data.json", "results.json", "results.csv", "results.md"
   }
 
 

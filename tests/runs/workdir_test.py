@@ -146,6 +146,7 @@ def test_a_state_that_the_disk_refuses_is_one_sentence_and_costs_nothing(tmp_pat
 def test_the_first_error_is_the_one_that_is_raised(tmp_path, small_files):
   with pytest.raises(RuntimeError, match="the real one"):
     with open_run(tmp_path) as run:
+      run.save_state(0, {"w": np.zeros(1)})  # The first one is waited for.
       small_files[0]()
       run.save_state(1, {"w": np.random.default_rng(0).normal(size=(300, 300))})
       raise RuntimeError("the real one")

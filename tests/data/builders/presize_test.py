@@ -108,8 +108,9 @@ def test_unusable_pictures_are_skipped_counted_and_listed(
   with caplog.at_level(logging.INFO):
     presize.report(shelf, "mine", tmp_path)
   absl_logging.get_absl_logger().removeHandler(caplog.handler)
-  assert "mine: skipped 4 of 7 pictures (3 cannot be decoded, 1 too elongated)" in caplog.text
-  assert "thin.jpg\ttoo elongated\n" in (tmp_path / presize.SKIPPED_FILE).read_text()
+  counted = "1 No such file or directory, 2 cannot be decoded, 1 too elongated"
+  assert f"mine: skipped 4 of 7 pictures ({counted})" in caplog.text
+  assert "thin.jpg\ttoo elongated\n" in (tmp_path / presize.folders.SKIPPED_FILE).read_text()
 
 
 SLOW_RUN = """
