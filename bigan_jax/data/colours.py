@@ -7,7 +7,7 @@ BLOCK = 1 << 14  # rows converted at a time, so that 32 bits a pixel take little
 
 
 def convert(pixels: np.ndarray, channels: int) -> np.ndarray:
-  """uint8 [..., C] -> uint8 [..., channels]; both are 1 or 3, and equal ones are left as they are."""
+  """uint8 [..., C] -> uint8 [..., channels]; 1 or 3; equal ones stay as they are."""
   if pixels.shape[-1] == channels:
     return pixels
   if channels == 3:

@@ -14,7 +14,7 @@ OTHERS = (  # Pictures all the same, which are counted and told.
 PASSED_OVER = ("@eadir", "__macosx", "#recycle", "$recycle.bin", "system volume information",
                "lost+found", "__pycache__")
 ANNOTATIONS = "val_annotations.txt"  # Tiny ImageNet's classes of its validation pictures.
-NO_FILE, EMPTY = "pipes or devices", "folders that are empty"
+NO_FILE, EMPTY = "pipes or devices", "empty folders"
 SKIPPED_FILE = "skipped.txt"  # beside a prepared set, what was left out: name, tab, reason
 
 

@@ -83,12 +83,12 @@ def find_or_prepare(
 
 
 def find_or_prepare_voc(
-    year: int, data_dir: str = "", path: str = ""
+    year: int, data_dir: str = "", path: str = "", classes: str = ""
 ) -> "tfds.core.DatasetBuilder":
   """PASCAL VOC of a year, likewise.
 
   Args:
-    year, path: see `builders.voc.config_for`. data_dir: see `find_or_prepare`.
+    year, path, classes: see `builders.voc.config_for`. data_dir: see `find_or_prepare`.
 
   Raises:
     ValueError: another year; several sets are prepared and no path says which; a damaged devkit.
@@ -98,7 +98,7 @@ def find_or_prepare_voc(
   from bigan_jax.data.builders import voc
 
   root = data_root(data_dir)
-  target = Target(voc.Voc, voc.config_for(year, os.path.expanduser(path), root))
+  target = Target(voc.Voc, voc.config_for(year, os.path.expanduser(path), root, classes))
   return _find(target, root) or _prepare_pictures(target, root, path)
 
 

@@ -62,7 +62,7 @@ def lines_of(strips: Strips) -> Lines:
   """Raises ValueError where 32 bits do not suffice."""
   if len(strips.lines) >= 2**31:
     raise ValueError(f"{len(strips.lines)} lines of pixels are too many to index: split the set.")
-  lines = strips.lines.reshape(len(strips.lines), -1)
+  lines = strips.lines.reshape(len(strips.lines), int(np.prod(strips.lines.shape[1:])))
   return Lines(lines, strips.starts.astype(np.int32), strips.lengths, strips.landscape)
 
 

@@ -20,8 +20,8 @@ class Strips(NamedTuple):
   column of a landscape. So a crop of k x k is k consecutive lines and a stretch of each; there is
   no padding, and an index counts lines, which for all of ImageNet still fits 32 bits.
 
-  lines: uint8 [total, edge, C], C = 3 unless converted. starts: int64 [N], the first line of each. lengths: int32 [N],
-  how many. landscape: bool [N], whether lines are columns.
+  lines: uint8 [total, edge, C], C = 3 unless converted. starts: int64 [N], the first line of
+  each. lengths: int32 [N], how many. landscape: bool [N], whether lines are columns.
   """
 
   lines: np.ndarray

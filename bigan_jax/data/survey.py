@@ -11,7 +11,7 @@ from bigan_jax.data import folders
 if TYPE_CHECKING:
   import tensorflow_datasets as tfds
 
-KINDS = (".", "folders", "outside", "of", folders.NO_FILE)  # what reasons of no reader begin with
+KINDS = (".", "folders", folders.EMPTY, "outside", "of", folders.NO_FILE)  # what reasons of no reader begin with
 
 
 class Survey(NamedTuple):
@@ -79,8 +79,8 @@ def line(found: Survey) -> str:
   converted = f", converted to {found.converted} for these networks" if found.converted else ""
   splits = f" ({', '.join(found.splits)})" if found.splits else ""
   return folders.escape(
-      f"train: {found.train:,} pictures {of}{note}, judged by {found.judged:,} others, from"
-      f" {found.place}{splits}{converted}"
+      f"train: {found.train:,} pictures {of}{note}, judged by {found.judged:,} other{'s' * (found.judged != 1)},"
+      f" from {found.place}{splits}{converted}"
   ) + left_out(found.left, found.listed)
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from PIL import Image
 
 from bigan_jax.data import codec, prepare
+from bigan_jax.data.builders import devkit
 
 if TYPE_CHECKING:
   import tensorflow_datasets as tfds
 
-NUM_CLASSES = 20
 BLOCK = 256  # Records read at a time: 30 MB.
 MASKED = 255  # A class of which a picture holds difficult objects only.
 
@@ -25,7 +25,7 @@ class Picture:
   """One picture; its pixels and its mask are decoded when asked for, from the prepared set.
 
   boxes: float32 [n, 4], first and last pixel (x1, y1, x2, y2) counted from 0. labels: int32 [n],
-  0 .. 19. difficult, truncated: bool [n]. checksum: of the encoded picture, to name caches by.
+  positions in `classes`. difficult, truncated: bool [n]. checksum: of the encoded picture, to name caches by.
   """
 
   name: str
@@ -39,6 +39,7 @@ class Picture:
   checksum: int
   _source: Sequence[dict] = dataclasses.field(repr=False)
   _index: int = dataclasses.field(repr=False)
+  classes: tuple[str, ...] = dataclasses.field(default=devkit.CLASSES, repr=False)
 
   def image(self) -> np.ndarray:
     """Pixels, uint8 [H, W, 3]."""
@@ -57,7 +58,8 @@ class Picture:
 
 
 def load(
-    year: int, split: str, task: str = "main", data_dir: str = "", path: str = ""
+    year: int, split: str, task: str = "main", data_dir: str = "", path: str = "",
+    classes: str = "",
 ) -> list[Picture]:
   """The pictures of a list, in its order, preparing the set first if need be.
 
@@ -67,12 +69,13 @@ def load(
     task: "main" (classification and detection) or "segmentation".
     data_dir: parent of the prepared sets; see `prepare.find_or_prepare`.
     path: of the devkit; see `builders.devkit.find_sources`. If empty, what is prepared already.
+    classes: of a devkit of one's own, a comma list or a file; those of its annotations if empty.
 
   Raises:
     ValueError: another year, or a split that the devkit does not list; a damaged set.
     FileNotFoundError: neither prepared nor to be prepared.
   """
-  builder = prepare.find_or_prepare_voc(year, data_dir, path)
+  builder = prepare.find_or_prepare_voc(year, data_dir, path, classes)
   metadata = builder.info.metadata
   found = metadata["lists"].get(task, {})
   if split not in found:
@@ -98,6 +101,7 @@ def _read(
   import tensorflow_datasets as tfds
 
   source = builder.as_data_source(stored, decoders={"image": tfds.decode.SkipDecoding()})
+  classes = tuple(builder.info.metadata.get("classes", devkit.CLASSES))
   pictures = {}
   try:
     for start in range(0, len(indices), BLOCK):
@@ -105,14 +109,16 @@ def _read(
       for index, record in zip(block, source.__getitems__(block)):
         if record["name"].decode() != names[index]:
           raise ValueError(f"record {index} of {stored} is not {names[index]}")
-        pictures[names[index]] = _picture(record, source, index)
+        pictures[names[index]] = _picture(record, source, index, classes)
   except (RuntimeError, OSError, ValueError) as error:  # ArrayRecord's, Pillow's, a wrong record.
     raise ValueError(f"The prepared voc at {builder.data_path} is damaged ({error}): delete that"
                      " directory and prepare it again.") from error
   return pictures
 
 
-def _picture(record: dict, source: Sequence[dict], index: int) -> Picture:
+def _picture(
+    record: dict, source: Sequence[dict], index: int, classes: tuple[str, ...]
+) -> Picture:
   with Image.open(io.BytesIO(record["image"])) as picture:
     width, height = picture.size
   return Picture(
@@ -127,15 +133,21 @@ def _picture(record: dict, source: Sequence[dict], index: int) -> Picture:
       checksum=zlib.crc32(record["image"]),
       _source=source,
       _index=index,
+      classes=classes,
   )
 
 
+def num_classes(pictures: Sequence[Picture]) -> int:
+  """How many classes their set has."""
+  return len(pictures[0].classes) if pictures else len(devkit.CLASSES)
+
+
 def class_labels(pictures: Sequence[Picture]) -> np.ndarray:
-  """uint8 [N, 20]: 1 where the class is present, 0 where not, MASKED if only difficult objects are.
+  """uint8 [N, classes]: 1 where the class is present, 0 where not, MASKED if only difficult objects are.
 
   The same as VOC's own lists of each class (1, -1 and 0 there).
   """
-  labels = np.zeros((len(pictures), NUM_CLASSES), np.uint8)
+  labels = np.zeros((len(pictures), num_classes(pictures)), np.uint8)
   for row, picture in zip(labels, pictures):
     row[picture.labels[picture.difficult]] = MASKED
     row[picture.labels[~picture.difficult]] = 1

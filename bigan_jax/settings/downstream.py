@@ -49,6 +49,7 @@ def voc(job: str, source: str) -> ml_collections.ConfigDict:
   config.train_split, config.test_split = "trainval", "test"  # or train, val
   config.data.name = "voc"
   config.data.year = 2007  # or 2012; config.data.path: the devkit or the folder of its tars
+  config.data.classes = ""  # a file or a,b,c; "": VOC's, or those of the devkit's annotations
   config.data.flip = True  # mirror training pictures with probability 1/2
 
   config.optim = ml_collections.ConfigDict()

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
+from bigan_jax.data import survey
 from bigan_jax.evaluation import encoders
 from bigan_jax.machine import disk
 from bigan_jax.models.layers import AXIS
@@ -39,6 +40,7 @@ class Task(NamedTuple):
     measures: the names of what it returns, "loss" among them.
     judge: (all layers) -> numbers for metrics.jsonl, on the way.
     finish: (all layers) -> what the job adds to results.json; draws its pictures.
+    about: what was found to train on and to judge by.
   """
 
   network: nn.Module
@@ -50,6 +52,7 @@ class Task(NamedTuple):
   measures: tuple[str, ...]
   judge: Judge
   finish: Judge
+  about: survey.Survey | None = None
 
 
 class Job(NamedTuple):
@@ -88,6 +91,8 @@ def _train(
     interrupted: loop.Flag,
 ) -> dict | None:
   """The results, or None if interrupted."""
+  if task.about:
+    folder.agree_on_data(survey.fingerprint(task.about), config.data.accept_change)
   state = loop.fit(prepare(config, folder, origin, task), interrupted)
   if interrupted():
     return None

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from bigan_jax.data import batches, survey
+from bigan_jax.data import batches
 from bigan_jax.data.splits import Split, Stored
 from bigan_jax.runs.workdir import RunFolder
 from bigan_jax.settings import rules
@@ -67,8 +67,8 @@ def _validate(config: ml_collections.ConfigDict) -> None:
 
 def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
   """The layers, images and tests of a resolved config."""
+  del folder
   train_set, judged_set = batches.load(config, may_stream=True)
-  folder.agree_on_data(survey.fingerprint(train_set.about), config.data.accept_change)
   validate_labels(config.data.name, train_set)
   rules.validate_batch(config.batch_size, train_set.size, jax.device_count(), least=1)
   network = head.build(config.model, train_set.num_classes)
@@ -88,7 +88,7 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
           when.dispatch,
       ),
       measure=supervised_step.classification, measures=MEASURES,
-      judge=lambda params: exam.test(params, whole=False), finish=finish,
+      judge=lambda params: exam.test(params, whole=False), finish=finish, about=train_set.about,
   )
 
 

@@ -77,7 +77,6 @@ def test_data_settings_that_are_changed_win_over_the_encoders() -> None:
 
 
 @pytest.mark.parametrize("changes, message", [
-    ({"name": "image_folder"}, r"images of 1 channel\(s\), but those of image_folder have 3"),
     ({"name": "noise"}, "No data set is called 'noise'"),
 ])
 def test_sets_that_do_not_fit_are_refused(

@@ -183,7 +183,6 @@ def test_pictures_are_cropped_tenfold(
 @pytest.mark.parametrize("fields, message", [
     ({"frozen": 3}, r"config.frozen is 3, but there are 2 layers to freeze \(fc1, fc2\)"),
     ({"crop": 16}, "config.crop is 16, but perceptrons see 8 pixels"),
-    ({"data.name": "image_folder", "data.edge": 20}, "The encoder sees images of 1 channel"),
     ({"source": "supervised"}, "without an encoder's weights all layers are trained"),
     ({"batch_size": 2000}, "the training set has only 1250 images"),
     ({"encoder_step": "8"}, "has no step 8"),

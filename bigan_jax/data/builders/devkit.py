@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 from PIL import Image
 
+from bigan_jax.data import codec
 from bigan_jax.data.builders import presize
 
 CLASSES = (
@@ -25,7 +26,6 @@ TARS = {
 }
 TASKS = {"main": "ImageSets/Main", "segmentation": "ImageSets/Segmentation"}
 SIDES = ("xmin", "ymin", "xmax", "ymax")
-SPLITS = ("train", "val", "trainval", "test")
 FOLDERS = ("Annotations", *TASKS.values(), "JPEGImages", "SegmentationClass")
 Lists = dict[str, dict[str, list[str]]]  # Of each task the names of each split's pictures.
 
@@ -35,6 +35,12 @@ class Devkit(NamedTuple):
 
   place: str
   files: dict[str, presize.Piece]
+
+  def picture(self, name: str) -> str:
+    """Where a listed picture lies, whatever its ending; as VOC has it if it is not there."""
+    endings = (*codec.EXTENSIONS, *map(str.upper, codec.EXTENSIONS))
+    paths = [f"JPEGImages/{name}{ending}" for ending in endings]
+    return next((path for path in paths if path in self.files), paths[0])
 
   def read(self, name: str) -> bytes:
     """The content of a file that is in `files`."""
@@ -48,8 +54,8 @@ class Picture(NamedTuple):
   """What is known of one picture.
 
   boxes: float32 [n, 4], first and last pixel (x1, y1, x2, y2) counted from 0, within the picture:
-  VOC's own numbers less 1. labels: int64 [n], positions in CLASSES. difficult, truncated: bool [n].
-  clipped: how many boxes were cut to the picture.
+  VOC's own numbers less 1. labels: int64 [n], positions in the classes. difficult, truncated:
+  bool [n]. clipped: how many boxes were cut to the picture.
   """
 
   boxes: np.ndarray
@@ -63,13 +69,16 @@ def find_sources(path: str, year: int) -> list[str]:
   """The unpacked VOC<year> at or below `path`, or else those of its tars that are there.
 
   Args:
-    path: a VOC<year>, the VOCdevkit around it, a folder that holds the latter or tars, or a tar.
+    path: a VOC<year> (or the like by another name), the VOCdevkit around it, a folder that
+      holds the latter or tars, or a tar.
 
   Raises:
     FileNotFoundError: there is none of these.
   """
   name = f"VOC{year}"
-  folders = [path] if os.path.basename(os.path.abspath(path)) == name else []
+  own = os.path.basename(os.path.abspath(path)) == name
+  own |= all(os.path.isdir(os.path.join(path, part)) for part in ("JPEGImages", "ImageSets"))
+  folders = [path] if own else []
   folders += [os.path.join(path, name), os.path.join(path, "VOCdevkit", name)]
   unpacked = [folder for folder in folders if os.path.isdir(os.path.join(folder, "ImageSets"))]
   if unpacked:
@@ -137,42 +146,11 @@ def _members(path: str, year: int) -> dict[str, presize.Piece]:
   return files
 
 
-def read_lists(devkit: Devkit) -> Lists:
-  """The splits of each task that the devkit has; trainval is train and val unless it is listed.
-
-  Raises:
-    ValueError: no split at all; a picture twice in a list, or in two that must not share any.
-  """
-  lists = {}
-  for task, folder in TASKS.items():
-    paths = {split: f"{folder}/{split}.txt" for split in SPLITS}
-    found = {s: _read_list(devkit, path) for s, path in paths.items() if path in devkit.files}
-    if {"train", "val"} <= found.keys():
-      found.setdefault("trainval", found["train"] + found["val"])
-    for one, other in (("train", "val"), ("train", "test"), ("val", "test"), ("trainval", "test")):
-      if common := set(found.get(one, ())) & set(found.get(other, ())):
-        raise ValueError(f"{devkit.place} lists {min(common)} in both {paths[one]} and"
-                         f" {paths[other]}: remove it from one of them.")
-    lists[task] = found
-  if not any(lists["main"].values()):
-    raise ValueError(f"{devkit.place} lists no pictures in {TASKS['main']} (train.txt, val.txt,"
-                     " trainval.txt or test.txt): unpack VOC's tars there again.")
-  return lists
-
-
-def _read_list(devkit: Devkit, path: str) -> list[str]:
-  names = [line.split()[0] for line in devkit.read(path).decode().splitlines() if line.strip()]
-  if len(set(names)) < len(names):
-    twice = next(name for name in names if names.count(name) > 1)
-    raise ValueError(f"{path} of {devkit.place} lists {twice} twice: remove one of the lines.")
-  return names
-
-
 def check_files(devkit: Devkit, lists: Lists) -> None:
   """Raises FileNotFoundError unless every listed picture, annotation and mask is there."""
   names = {name for found in lists.values() for split in found.values() for name in split}
   masked = {name for split in lists["segmentation"].values() for name in split}
-  wanted = [f"JPEGImages/{name}.jpg" for name in names]
+  wanted = [devkit.picture(name) for name in names]
   wanted += [f"Annotations/{name}.xml" for name in names]
   wanted += [mask_path(name) for name in masked]
   if missing := sorted(set(wanted) - devkit.files.keys()):
@@ -187,24 +165,41 @@ def mask_path(name: str) -> str:
   return f"SegmentationClass/{name}.png"
 
 
-def examine(devkit: Devkit, name: str, masked: bool) -> Picture | None:
+def find_classes(devkit: Devkit, names: Sequence[str], masked: bool) -> tuple[str, ...]:
+  """VOC's twenty if the devkit is VOC's, else all that its annotations name, sorted.
+
+  It is if they name no others, or all of the twenty, or if there are masks, whose indices they are.
+
+  Raises:
+    ValueError: an annotation is damaged.
+  """
+  found = set()
+  for name in names:
+    found |= {class_name for class_name, _ in _objects(devkit, f"Annotations/{name}.xml")}
+  vocs = masked or found <= set(CLASSES) or found >= set(CLASSES)
+  return CLASSES if vocs else tuple(sorted(found))
+
+
+def examine(
+    devkit: Devkit, name: str, masked: bool, classes: tuple[str, ...] = CLASSES
+) -> Picture | None:
   """Decodes a picture, and its mask if it has one, and reads its annotation; None if undecodable.
 
   Raises:
     ValueError: an annotation or a mask that is damaged or does not fit the picture.
   """
   try:
-    with Image.open(io.BytesIO(devkit.read(f"JPEGImages/{name}.jpg"))) as picture:
+    with Image.open(io.BytesIO(devkit.read(devkit.picture(name)))) as picture:
       picture.load()
       size = picture.size
   except (OSError, SyntaxError, Image.DecompressionBombError):  # What Pillow raises.
     return None
   if masked:
-    _check_mask(devkit, name, size)
-  return _annotation(devkit, f"Annotations/{name}.xml", *size)
+    _check_mask(devkit, name, size, len(classes))
+  return _annotation(devkit, f"Annotations/{name}.xml", classes, *size)
 
 
-def _check_mask(devkit: Devkit, name: str, size: tuple[int, int]) -> None:
+def _check_mask(devkit: Devkit, name: str, size: tuple[int, int], most: int) -> None:
   path = mask_path(name)
   try:
     with Image.open(io.BytesIO(devkit.read(path))) as mask:
@@ -218,22 +213,34 @@ def _check_mask(devkit: Devkit, name: str, size: tuple[int, int]) -> None:
   if pixels.shape[::-1] != size:
     raise ValueError(f"{path} of {devkit.place} has {pixels.shape[1]} x {pixels.shape[0]} pixels"
                      f" but its picture {size[0]} x {size[1]}: one of them is another's.")
-  strange = pixels[(pixels > len(CLASSES)) & (pixels != VOID)]
+  strange = pixels[(pixels > most) & (pixels != VOID)]
   if strange.size:
-    raise ValueError(f"{path} of {devkit.place} holds class {strange[0]}: only 0 to {len(CLASSES)}"
+    raise ValueError(f"{path} of {devkit.place} holds class {strange[0]}: only 0 to {most}"
                      f" and {VOID} for void are known.")
 
 
-def _annotation(devkit: Devkit, path: str, width: int, height: int) -> Picture:
-  where = f"{path} of {devkit.place}"
+def _objects(devkit: Devkit, path: str) -> list[tuple[str, ElementTree.Element]]:
+  """(class, element) of all objects of an annotation; ValueError if it is damaged."""
   try:
-    objects = ElementTree.fromstring(devkit.read(path)).findall("object")
-    names = [_text(element, "name").strip().lower() for element in objects]
-    corners = [[float(_text(element, f"bndbox/{side}")) for side in SIDES] for element in objects]
+    found = ElementTree.fromstring(devkit.read(path)).findall("object")
+    return [(_text(element, "name").strip().lower(), element) for element in found]
   except (ElementTree.ParseError, ValueError) as error:
+    raise ValueError(f"{path} of {devkit.place} is damaged ({error}): unpack it again.") from error
+
+
+def _annotation(
+    devkit: Devkit, path: str, classes: tuple[str, ...], width: int, height: int
+) -> Picture:
+  where, found = f"{path} of {devkit.place}", _objects(devkit, path)
+  names, objects = [name for name, _ in found], [element for _, element in found]
+  try:
+    corners = [[float(_text(element, f"bndbox/{side}")) for side in SIDES] for element in objects]
+  except ValueError as error:
     raise ValueError(f"{where} is damaged ({error}): unpack it again.") from error
-  if unknown := sorted(set(names) - set(CLASSES)):
-    raise ValueError(f"{where} holds the unknown class {unknown[0]!r}: VOC has twenty others.")
+  if unknown := sorted(set(names) - set(classes)):
+    known = "VOC" if classes == CLASSES else "config.data.classes"
+    raise ValueError(f"{where} holds the unknown class {unknown[0]!r}: {known} has {len(classes)}"
+                     " others; name all by --config.data.classes.")
   boxes = np.array(corners, np.float32).reshape(-1, 4) - 1
   last = np.array([width, height] * 2, np.float32) - 1
   low, high = np.maximum(boxes[:, :2], 0), np.minimum(boxes[:, 2:], last[2:])
@@ -245,7 +252,7 @@ def _annotation(devkit: Devkit, path: str, width: int, height: int) -> Picture:
   cut = np.concatenate([low, high], axis=1)
   return Picture(
       boxes=cut,
-      labels=np.array([CLASSES.index(name) for name in names], np.int64),
+      labels=np.array([classes.index(name) for name in names], np.int64),
       difficult=flag("difficult"),
       truncated=flag("truncated"),
       clipped=int((cut != boxes).any(axis=1).sum()),

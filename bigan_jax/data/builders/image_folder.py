@@ -170,7 +170,7 @@ def _fingerprints(
       facts = (path,)
     digest.update(repr(facts).encode())
     contents.update(repr(facts[:2]).encode())
-  left = [item for item in found.left if not item[1].startswith("folders")]
+  left = [item for item in found.left if not item[1].startswith(("folders", folders.EMPTY))]
   if left:
     digest.update(repr(left).encode())
   if not layout.is_plain(arranged):

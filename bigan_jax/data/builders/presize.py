@@ -26,7 +26,7 @@ from tqdm import tqdm
 from bigan_jax.data import codec, folders
 
 PICTURES_PER_SHARD = 4096  # TFDS holds one shard in memory: 45 MB at an edge of 72.
-NAMED_IN_LOG = 5  # Skipped pictures that the summary names; all of them are in folders.SKIPPED_FILE.
+NAMED_IN_LOG = 5  # Skipped pictures that the summary names; all are in folders.SKIPPED_FILE.
 
 
 class Piece(NamedTuple):

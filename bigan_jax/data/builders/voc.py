@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from bigan_jax.data.builders import devkit, presize
+from bigan_jax.data.builders import devkit, presize, voc_lists
 
 PICTURES_PER_SHARD = 1024  # TFDS holds one shard in memory: 110 MB.
 OTHER = "other"  # The stored split of pictures that the main task does not use.
@@ -26,6 +26,7 @@ class VocConfig(tfds.core.BuilderConfig):
 
   year: int = 0
   sources: tuple[str, ...] = ()
+  classes: tuple[str, ...] = ()  # that were given; () where the annotations say which
 
 
 # `skip_registration`: the name is that of a stock builder, which stores other features.
@@ -34,7 +35,8 @@ class Voc(tfds.core.ShardBasedBuilder, skip_registration=True):
 
   The stored splits are the main task's train, val and test; what it does not use but segmentation
   does is in `other`. The metadata say which picture is where and belongs to which list: `lists`
-  (task, split -> names), `stored` (stored split -> names, in order), `skipped` (names).
+  (task, split -> names), `stored` (stored split -> names, in order), `skipped` (names),
+  `classes` (names).
   """
 
   name = "voc"
@@ -49,7 +51,7 @@ class Voc(tfds.core.ShardBasedBuilder, skip_registration=True):
             "image": tfds.features.Image(encoding_format="jpeg"),
             "name": tfds.features.Text(),
             "boxes": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
-            "labels": tfds.features.Sequence(tfds.features.ClassLabel(names=devkit.CLASSES)),
+            "labels": tfds.features.Sequence(tfds.features.Scalar(np.int64)),
             "difficult": flags,
             "truncated": flags,
             "mask": tfds.features.Text(),  # A PNG of class indices; empty if not segmented.
@@ -63,11 +65,12 @@ class Voc(tfds.core.ShardBasedBuilder, skip_registration=True):
   ) -> dict[str, list[Callable[[], Iterator]]]:
     config = self.builder_config
     kit = devkit.open_devkit(config.sources, config.year)
-    lists = devkit.read_lists(kit)
+    lists = voc_lists.read_lists(kit)
     devkit.check_files(kit, lists)
     masked = {name for names in lists["segmentation"].values() for name in names}
     places = place(lists)
-    known = examine_all(kit, list(places), masked, f"VOC{config.year}")
+    classes = config.classes or devkit.find_classes(kit, list(places), bool(masked))
+    known = examine_all(kit, list(places), masked, f"VOC{config.year}", classes)
     stored = {split: [] for split in places.values()}
     for name in known:
       stored[places[name]].append(name)
@@ -75,13 +78,14 @@ class Voc(tfds.core.ShardBasedBuilder, skip_registration=True):
     if not stored:
       raise ValueError(f"No picture of {kit.place} can be opened: unpack VOC's tars there again.")
     self.info.metadata.update(
-        lists=lists, stored=stored, skipped=[name for name in places if name not in known]
+        lists=lists, stored=stored, skipped=[name for name in places if name not in known],
+        classes=classes,
     )
     examples = functools.partial(_examples, kit, known, masked)
     return {split: _shards(examples, names) for split, names in stored.items()}
 
 
-def config_for(year: int, path: str, root: str) -> VocConfig:
+def config_for(year: int, path: str, root: str, classes: str = "") -> VocConfig:
   """Looks for a devkit, or for the set that was prepared from one.
 
   Args:
@@ -89,6 +93,7 @@ def config_for(year: int, path: str, root: str) -> VocConfig:
     path: of the devkit, see `devkit.find_sources`. If empty, what is prepared below `root` already,
       else <root>/downloads/manual.
     root: the directory that holds the prepared sets.
+    classes: of a devkit of one's own, see `own_classes`.
 
   Raises:
     ValueError: another year; several sets are prepared and no path says which.
@@ -104,8 +109,26 @@ def config_for(year: int, path: str, root: str) -> VocConfig:
   if prepared:
     return VocConfig(name=os.path.basename(os.path.dirname(prepared[0])), year=year)
   sources = devkit.find_sources(path or os.path.join(root, "downloads", "manual"), year)
-  digest = hashlib.sha256(repr(devkit.stats(sources)).encode()).hexdigest()[:12]
-  return VocConfig(name=f"{year}-{digest}", year=year, sources=tuple(sources))
+  given = own_classes(classes)
+  facts = repr(devkit.stats(sources)) + (repr(given) if given else "")
+  digest = hashlib.sha256(facts.encode()).hexdigest()[:12]
+  return VocConfig(name=f"{year}-{digest}", year=year, sources=tuple(sources), classes=given)
+
+
+def own_classes(given: str) -> tuple[str, ...]:
+  """The classes that a comma list names, or a file, a line each; () if none are given.
+
+  Raises:
+    ValueError: one is named twice.
+  """
+  path = os.path.expanduser(given)
+  if given and os.path.isfile(path):
+    with open(path, encoding="utf-8-sig") as file:
+      given = file.read().replace("\n", ",")
+  names = tuple(name.strip().lower() for name in given.split(",") if name.strip())
+  if len(set(names)) < len(names):
+    raise ValueError(f"config.data.classes is {given!r}, which names a class twice.")
+  return names
 
 
 def place(lists: devkit.Lists) -> dict[str, str]:
@@ -119,7 +142,8 @@ def place(lists: devkit.Lists) -> dict[str, str]:
 
 
 def examine_all(
-    kit: devkit.Devkit, names: Sequence[str], masked: set[str], title: str
+    kit: devkit.Devkit, names: Sequence[str], masked: set[str], title: str,
+    classes: tuple[str, ...],
 ) -> dict[str, devkit.Picture]:
   """{name: what is known of it} of all pictures that can be decoded; tells how many cannot.
 
@@ -127,7 +151,7 @@ def examine_all(
     ValueError: see `devkit.examine`.
   """
   with concurrent.futures.ThreadPoolExecutor(presize.cores()) as pool:
-    found = pool.map(lambda name: devkit.examine(kit, name, name in masked), names)
+    found = pool.map(lambda name: devkit.examine(kit, name, name in masked, classes), names)
     pictures = dict(zip(names, tqdm(found, total=len(names), desc=title, unit=" pictures")))
   skipped = [name for name, picture in pictures.items() if picture is None]
   if skipped:
@@ -155,7 +179,7 @@ def _examples(
   for key, name in enumerate(names, start):
     picture = known[name]
     yield key, {
-        "image": kit.read(f"JPEGImages/{name}.jpg"),
+        "image": kit.read(kit.picture(name)),
         "name": name,
         "boxes": picture.boxes,
         "labels": picture.labels,

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from bigan_jax.data import voc
 from bigan_jax.evaluation.pictures import grid
 from bigan_jax.transfer.voc import scorers
-from bigan_jax.transfer.voc.dataset import NAMES, Pictures, thumbnail
+from bigan_jax.transfer.voc.dataset import Pictures, thumbnail
 
 PAIRS = 12  # pictures shown
 SIDE = 320  # pixels of each
@@ -39,14 +39,14 @@ def draw(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, notes: Sequen
 
 def montage(pictures: Pictures, found: Sequence[scorers.Detections]) -> np.ndarray:
   """Some pictures, evenly out of all: in each pair the true boxes, then what was found, uint8."""
-  cells = []
+  cells, names = [], pictures.classes
   for i in np.unique(np.linspace(0, len(pictures) - 1, PAIRS).round().astype(int)):
     image, picture, detections = pictures.image(i), pictures.pictures[i], found[i]
     hard = [" (difficult)" if d else "" for d in picture.difficult]
-    notes = [NAMES[label] + more for label, more in zip(picture.labels, hard)]
+    notes = [names[label] + more for label, more in zip(picture.labels, hard)]
     cells.append(draw(image, picture.boxes, picture.labels, notes))
     sure = np.flatnonzero(detections.scores >= SURE)[::-1]  # The surest ones lie on top.
     labels, scores = detections.labels[sure], detections.scores[sure]
-    notes = [f"{NAMES[label]} {score:.2f}" for label, score in zip(labels, scores)]
+    notes = [f"{names[label]} {score:.2f}" for label, score in zip(labels, scores)]
     cells.append(draw(image, detections.boxes[sure], labels, notes))
   return grid(np.stack(cells), COLUMNS)

@@ -24,7 +24,7 @@ from bigan_jax.transfer import fine_tuning, head, source
 from bigan_jax.transfer.fine_tuning import Params, Task
 from bigan_jax.transfer.supervised_step import Measures
 from bigan_jax.transfer.voc import dataset, scorers, starting_layers
-from bigan_jax.transfer.voc.dataset import NAMES, Keys, Pictures
+from bigan_jax.transfer.voc.dataset import Keys, Pictures
 
 FROZEN = {"fc8": 7, "fc6_8": 5, "all": 0}  # layers, by what is trained
 LAST_STD, LAST_BIAS = 0.01, 0.1  # of the new fc8 (reference section 9)
@@ -50,20 +50,17 @@ def resolve(
         f"config.data.edge is {edge}, but the crops are of {side} pixels: let it be at least that, "
         "or lower config.crop."
     )
-  head.build(config.model, voc.NUM_CLASSES)  # Refuses pictures that are too small for it.
+  head.build(config.model, len(dataset.NAMES))  # Refuses pictures that are too small for it.
   return config.lock()
 
 
 def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
   """The layers, pictures and tests of a resolved config."""
-  train, test = (
-      dataset.load(config, split, edge=config.data.edge)
-      for split in (config.train_split, config.test_split)
-  )
+  train, test, about = dataset.load_both(config, edge=config.data.edge)
   labels, truth = voc.class_labels(train.pictures), voc.class_labels(test.pictures)
-  check_labels(config, labels, truth)
+  check_labels(config, labels, truth, train.classes)
   rules.validate_batch(config.batch_size, len(train), jax.device_count(), least=1)
-  network, look = head.build(config.model, voc.NUM_CLASSES), batches.views(config)
+  network, look = head.build(config.model, len(train.classes)), batches.views(config)
   side, flip = config.model.image_shape[0], config.data.flip
   exam = Examination(network, look, test, truth, side, flip, config.seed)
   make = functools.partial(batch, train, labels, side, flip, config.batch_size)
@@ -83,12 +80,13 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
       ),
       measure=masked_cross_entropy, measures=("loss",),
       judge=lambda params: {"mAP_one_crop": mean_percent(exam.judge(params, 1), "step")},
-      finish=finish,
+      finish=finish, about=about,
   )
 
 
 def check_labels(
-    config: ml_collections.ConfigDict, labels: np.ndarray, truth: np.ndarray
+    config: ml_collections.ConfigDict, labels: np.ndarray, truth: np.ndarray,
+    names: tuple[str, ...] = dataset.NAMES,
 ) -> None:
   """Warns of classes that are tested but not trained.
 
@@ -105,7 +103,7 @@ def check_labels(
   if len(unseen):
     logging.warning(
         "%s holds no %s, which counts in the mean over the classes of %s all the same.",
-        config.train_split, ", ".join(NAMES[i] for i in unseen), config.test_split,
+        config.train_split, ", ".join(names[i] for i in unseen), config.test_split,
     )
 
 
@@ -113,7 +111,7 @@ def batch(
     train: Pictures, labels: np.ndarray, side: int, flip: bool, batch_size: int, keys: Keys,
     step: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Crops uint8 [B, side, side, 3] and labels uint8 [B, 20] of a step of training."""
+  """Crops uint8 [B, side, side, 3] and labels uint8 [B, classes] of a step of training."""
   chosen = dataset.indices(keys, step, batch_size, len(train))
   randoms = dataset.randoms(keys, step, batch_size)
   return np.stack([
@@ -123,7 +121,7 @@ def batch(
 
 
 def masked_cross_entropy(logits: jax.Array, labels: jax.Array) -> Measures:
-  """Sigmoid cross-entropy, summed over classes; labels [B, 20] of voc.MASKED count for nothing."""
+  """Sigmoid cross-entropy, summed over classes; labels [B, classes] of voc.MASKED count for nothing."""
   losses = optax.sigmoid_binary_cross_entropy(logits, labels.astype(jnp.float32))
   known = labels != voc.MASKED
   return {"loss": jnp.mean(jnp.sum(jnp.where(known, losses, 0), axis=-1))}
@@ -145,7 +143,7 @@ class Examination(NamedTuple):
     network: (x) -> (logits, ...).
     view: uint8 crops -> Batch.
     test: pictures.
-    truth: their labels, uint8 [N, 20].
+    truth: their labels, uint8 [N, classes].
     side: of the crops.
     flip: whether some of them are mirrored.
     seed: of the crops, which are the same in every test.
@@ -168,7 +166,7 @@ class Examination(NamedTuple):
     ])
 
   def scores(self, params: Params, crops: int) -> np.ndarray:
-    """Logits of every picture, summed over so many random crops of it: float32 [N, 20]."""
+    """Logits of every picture, summed over so many random crops of it: float32 [N, classes]."""
     total, found = len(self.test), []
     size = min(BLOCK, total)
     with concurrent.futures.ThreadPoolExecutor() as threads:
@@ -216,15 +214,16 @@ def report(
 ) -> dict:
   """What results.json says of the test; writes the table of classes and the surest pictures."""
   found, truth = scorers.classification(scores, exam.truth), exam.truth
-  present = [i for i in range(len(NAMES)) if np.any(truth[:, i] == 1)]
+  names = exam.test.classes
+  present = [i for i in range(len(names)) if np.any(truth[:, i] == 1)]
   blind = {i: chance(truth[:, i]) for i in present}
   percent = {
-      name: {NAMES[i]: float(100 * found[rule].per_class[i]) for i in present}
+      name: {names[i]: float(100 * found[rule].per_class[i]) for i in present}
       for name, rule in RULES.items()
   }
   rows = [
-      {"class": NAMES[i], "pictures": str(np.sum(truth[:, i] == 1)), "chance %": f"{blind[i]:.1f}"}
-      | {f"{name} %": f"{percent[name][NAMES[i]]:.2f}" for name in RULES} for i in present
+      {"class": names[i], "pictures": str(np.sum(truth[:, i] == 1)), "chance %": f"{blind[i]:.1f}"}
+      | {f"{name} %": f"{percent[name][names[i]]:.2f}" for name in RULES} for i in present
   ]
   with disk.one_sentence(folder.path):
     disk.write_atomically(folder.path / TABLE, results.markdown(rows).encode())
@@ -234,7 +233,7 @@ def report(
       "year": config.data.year, "test_images": len(exam.test), "crops": config.eval.crops,
       **{f"m{name}": mean_percent(found, rule) for name, rule in RULES.items()},
       "chance": float(np.mean(list(blind.values()))),
-      "absent": [name for i, name in enumerate(NAMES) if i not in present], **percent,
+      "absent": [name for i, name in enumerate(names) if i not in present], **percent,
   }
 
 
@@ -248,7 +247,7 @@ def surest(
   cells, columns = [], min(SUREST, len(scores))
   colours = {1: GREEN, 0: RED, voc.MASKED: GREY}
   for i in present:
-    cells.append(dataset.sign(f"{NAMES[i]}\n{percent[NAMES[i]]:.1f} %", SIDE))
+    cells.append(dataset.sign(f"{exam.test.classes[i]}\n{percent[exam.test.classes[i]]:.1f} %", SIDE))
     for k in np.argsort(-scores[:, i], kind="stable")[:columns].tolist():
       cell = dataset.thumbnail(exam.test.image(k), SIDE)
       cells.append(dataset.framed(cell, colours[int(exam.truth[k, i])]))

@@ -1,12 +1,13 @@
 """What jobs on PASCAL VOC share: pictures, crops, an encoder's layers, randomness, drawing."""
 
 from collections.abc import Sequence
+import hashlib
 
 import ml_collections
 import numpy as np
 from PIL import Image, ImageDraw
 
-from bigan_jax.data import batches, codec, order, stream, voc
+from bigan_jax.data import batches, codec, order, stream, survey, voc
 from bigan_jax.data.builders import devkit
 from bigan_jax.transfer import fine_tuning, source
 
@@ -41,6 +42,11 @@ class Pictures:
   def __len__(self) -> int:
     return len(self.pictures)
 
+  @property
+  def classes(self) -> tuple[str, ...]:
+    """Names of the classes of their set."""
+    return self.pictures[0].classes
+
   def image(self, i: int) -> np.ndarray:
     """Pixels of picture i, uint8 [H, W, 3], not to be written to."""
     if (pixels := self._decoded.get(i)) is None:
@@ -70,14 +76,39 @@ def load(
     ValueError: the list holds no picture; and as `voc.load`.
   """
   data = config.data
-  pictures = voc.load(data.year, split, task, config.data_dir, data.path)
+  pictures = voc.load(
+      data.year, split, task, config.data_dir, data.path, data.get("classes", "")
+  )
   if not pictures:
     raise ValueError(
         f"The list {split!r} of VOC{data.year} holds no picture: choose another split."
     )
+  if task == "segmentation" and pictures[0].classes != NAMES:
+    raise ValueError(
+        f"This devkit has {len(pictures[0].classes)} classes of its own, but masks are read of VOC's"
+        " twenty alone: take configs/voc_classification.py or configs/voc_detection.py."
+    )
   # Every process that makes training batches keeps its own, and this one the test pictures.
   share = batches.resident_bytes(data.resident_gb) / (1 + max(data.workers, 1))
   return Pictures(pictures, share, edge)
+
+
+def load_both(
+    config: ml_collections.ConfigDict, task: str = "main", edge: int = 0
+) -> tuple[Pictures, Pictures, survey.Survey]:
+  """The pictures to train on, those to test on, and what was found, which is printed."""
+  train, test = (
+      load(config, split, task, edge) for split in (config.train_split, config.test_split)
+  )
+  facts = [(p.name, p.checksum, p.labels.tolist()) for some in (train, test) for p in some.pictures]
+  contents = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
+  about = survey.Survey(
+      "voc", config.data.path or f"the prepared VOC{config.data.year}",
+      (config.train_split, config.test_split), len(train), len(test), train.classes,
+      contents=contents,
+  )
+  print(survey.line(about))
+  return train, test, about
 
 
 def resolve(

@@ -72,15 +72,13 @@ def _validate(config: ml_collections.ConfigDict) -> None:
 
 def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
   """The network, pictures and tests of a resolved config."""
-  train, test = (
-      dataset.load(config, split) for split in (config.train_split, config.test_split)
-  )
+  train, test, about = dataset.load_both(config)
   _check_truth(config, test)
   boxes, test_boxes = proposals(config, train, "train"), proposals(config, test, "test")
   material = region_batches.gather(config, train, boxes)
   size = len(material.chosen)
   rules.validate_batch(config.batch_size, size, jax.device_count(), least=1)
-  network = fast_rcnn.build(config.model, voc.NUM_CLASSES)
+  network = fast_rcnn.build(config.model, len(train.classes))
   value_range = tuple(config.model.value_range)
   detector = Detector(
       network, material.canvas, value_range, material.means, material.stds, config.eval.overlap,
@@ -103,6 +101,7 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
       measure=functools.partial(fast_rcnn.losses, axis_name=AXIS), measures=fast_rcnn.MEASURES,
       judge=judge,
       finish=functools.partial(finish, config, folder, detector, size, test, test_boxes),
+      about=about,
   )
 
 

@@ -8,9 +8,9 @@ import chex
 import jax
 import numpy as np
 
-from bigan_jax.data import preprocess, voc
+from bigan_jax.data import preprocess
 from bigan_jax.transfer.voc import fast_rcnn, regions, scorers
-from bigan_jax.transfer.voc.dataset import NAMES, Pictures
+from bigan_jax.transfer.voc.dataset import Pictures
 from bigan_jax.transfer.voc.region_batches import Canvas
 
 BLOCK = 4  # pictures that are looked at together
@@ -104,13 +104,13 @@ def judge(found: Sequence[scorers.Detections], pictures: Pictures) -> dict[str, 
   Besides, "AP" of each class by the 11 points, None of one that no picture holds; such "absent"
   ones are left out of the means.
   """
-  known = truths(pictures)
-  points = scorers.detection(found, known, voc.NUM_CLASSES)
-  area = scorers.detection(found, known, voc.NUM_CLASSES, scorers.area)
+  known, names = truths(pictures), pictures.classes
+  points = scorers.detection(found, known, len(names))
+  area = scorers.detection(found, known, len(names), scorers.area)
   each = [None if np.isnan(score) else 100 * float(score) for score in points.per_class]
   return {
-      "mAP": 100 * points.mean, "mAP_area": 100 * area.mean, "AP": dict(zip(NAMES, each)),
-      "absent": [NAMES[i] for i in points.absent],
+      "mAP": 100 * points.mean, "mAP_area": 100 * area.mean, "AP": dict(zip(names, each)),
+      "absent": [names[i] for i in points.absent],
   }
 
 

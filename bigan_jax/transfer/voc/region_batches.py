@@ -121,7 +121,7 @@ def statistics(
     found = drawable(pictures.pictures[i], proposals[i])
     near += [regions.Regions(*(field[found.overlaps >= OBJECT] for field in found))]
   mirrored = [found._replace(deltas=found.deltas * SIGNS) for found in near] if flip else []
-  return regions.delta_statistics(near + mirrored, voc.NUM_CLASSES, OBJECT)
+  return regions.delta_statistics(near + mirrored, len(pictures.classes), OBJECT)
 
 
 def drawable(picture: voc.Picture, proposals: np.ndarray) -> regions.Regions:

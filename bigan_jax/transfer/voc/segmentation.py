@@ -45,10 +45,7 @@ def resolve(
 
 def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
   """The network, pictures and tests of a resolved config."""
-  train, test = (
-      dataset.load(config, split, "segmentation")
-      for split in (config.train_split, config.test_split)
-  )
+  train, test, about = dataset.load_both(config, "segmentation")
   rules.validate_batch(config.batch_size, len(train), jax.device_count(), least=1)
   network, look = build(config), batches.views(config)
   side, fill = config.model.image_shape[0], canvas.blank(config.model.value_range)
@@ -74,7 +71,7 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
           when.dispatch,
       ),
       measure=cross_entropy, measures=MEASURES,
-      judge=lambda params: exams.percent(exam.confusion(params)), finish=finish,
+      judge=lambda params: exams.percent(exam.confusion(params)), finish=finish, about=about,
   )
 
 

@@ -140,7 +140,7 @@ def test_bad_pictures_are_skipped_and_oddities_told(
   )
   said = survey.line(train.about)
   assert "4 pictures without classes (not every picture lies in one of two or more class" in said
-  assert "left out: 1 folder that are empty, 2 unreadable (1 No such file" in said
+  assert "left out: 1 empty folder, 2 unreadable (1 No such file" in said
   (skipped,) = (folder.parent / "data_dir").rglob("skipped.txt")
   assert [line.split("\t")[0] for line in skipped.read_text().splitlines()] == [
       "cat/broken.jpg", "cat/link.jpg", "dog/"
