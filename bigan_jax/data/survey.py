@@ -1,4 +1,4 @@
-"""What a program says it found before it trains or judges, and by what a run knows its data again."""
+"""What a program says it found, before it trains or judges, and a fingerprint of that."""
 
 import collections
 from collections.abc import Sequence
@@ -11,7 +11,8 @@ from bigan_jax.data import folders
 if TYPE_CHECKING:
   import tensorflow_datasets as tfds
 
-KINDS = (".", "folders", folders.EMPTY, "outside", "of", folders.NO_FILE)  # what reasons of no reader begin with
+# What was left out by its name begins with these; all else could not be read.
+KINDS = (".", "folders", folders.EMPTY, "outside", "of", folders.NO_FILE)
 
 
 class Survey(NamedTuple):
@@ -78,8 +79,9 @@ def line(found: Survey) -> str:
   note = f" ({found.note})" if found.note else ""
   converted = f", converted to {found.converted} for these networks" if found.converted else ""
   splits = f" ({', '.join(found.splits)})" if found.splits else ""
+  others = "other" if found.judged == 1 else "others"
   return folders.escape(
-      f"train: {found.train:,} pictures {of}{note}, judged by {found.judged:,} other{'s' * (found.judged != 1)},"
+      f"train: {found.train:,} pictures {of}{note}, judged by {found.judged:,} {others},"
       f" from {found.place}{splits}{converted}"
   ) + left_out(found.left, found.listed)
 

@@ -25,7 +25,8 @@ class Picture:
   """One picture; its pixels and its mask are decoded when asked for, from the prepared set.
 
   boxes: float32 [n, 4], first and last pixel (x1, y1, x2, y2) counted from 0. labels: int32 [n],
-  positions in `classes`. difficult, truncated: bool [n]. checksum: of the encoded picture, to name caches by.
+  positions in `classes`. difficult, truncated: bool [n]. checksum: of the encoded
+  picture, to name caches by. classes: their names.
   """
 
   name: str
@@ -143,7 +144,7 @@ def num_classes(pictures: Sequence[Picture]) -> int:
 
 
 def class_labels(pictures: Sequence[Picture]) -> np.ndarray:
-  """uint8 [N, classes]: 1 where the class is present, 0 where not, MASKED if only difficult objects are.
+  """uint8 [N, classes]: 1 where the class is present, 0 where not, MASKED if only difficult ones are.
 
   The same as VOC's own lists of each class (1, -1 and 0 there).
   """

@@ -25,7 +25,8 @@ TAKE = {  # what does use a field
     "path": "configs/image_folder.py", "edge": "configs/image_folder.py",
     "flip": "configs/image_folder.py", "validation_share": "configs/image_folder.py",
     "max_labels": "configs/imagenet.py", "year": "configs/voc_classification.py",
-    "classes": "configs/voc_classification.py", "splits": "config.train_split and config.test_split",
+    "classes": "configs/voc_classification.py",
+    "splits": "config.train_split and config.test_split",
 }
 
 

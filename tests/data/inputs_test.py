@@ -9,6 +9,7 @@ from PIL import Image, PngImagePlugin
 import pytest
 
 from bigan_jax.data import batches, codec, files, folders, sources, survey
+from bigan_jax.evaluation import metrics, probe_job
 from configs import digits, image_folder
 
 VIEW = files.View(edge=12, shape=(12, 12, 3), value_range=(-1.0, 1.0))
@@ -125,14 +126,16 @@ def test_pipes_are_no_pictures(mine: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("train, test", [
     ("archive/train", "archive/test"), ("archive/data/Train", "archive/data/Test"),
-    ("seg_train/seg_train", "seg_test/seg_test"), ("training_set/training_set", "test_set/test_set"),
+    ("seg_train/seg_train", "seg_test/seg_test"),
+    ("training_set/training_set", "test_set/test_set"),
     ("train2017/images", "val2017/images"), ("flowers-train", "flowers-valid"),
 ])
 def test_splits_are_found_where_downloads_put_them(
     mine: pathlib.Path, train: str, test: str
 ) -> None:
   write(mine, *(f"{train}/{c}/{i}.jpg" for c in ("cats", "dogs") for i in range(4)))
-  write(mine, *(f"{test}/{c}/{i}.jpg" for c in ("cats", "dogs") for i in range(2)), "seg_pred/1.jpg")
+  write(mine, *(f"{test}/{c}/{i}.jpg" for c in ("cats", "dogs") for i in range(2)))
+  write(mine, "seg_pred/1.jpg")
   learned, judged = load(mine)
   assert (learned.size, judged.size) == (8, 4) and learned.about.classes == ("cats", "dogs")
   assert "left out: 1 outside" in said(mine)
@@ -182,7 +185,9 @@ def test_links_count_and_left_overs_do_not(mine: pathlib.Path) -> None:
   assert "left out: 2 folders @eaDir, 1 folder __MACOSX" in said(mine)
 
 
-def test_channels_are_converted_both_ways(mine: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
+def test_channels_are_converted_both_ways(
+    mine: pathlib.Path, capsys: pytest.CaptureFixture
+) -> None:
   write(mine, *(f"{i}.png" for i in range(6)))
   config = digits.get_config()
   config.data.update({"name": "image_folder", "path": str(mine), "edge": 8})
@@ -218,3 +223,15 @@ def test_a_share_beside_splits_is_refused(mine: pathlib.Path) -> None:
   config.data.update({"path": str(mine), "validation_share": 0.3})
   with pytest.raises(ValueError, match="validation_share is 0.3, but .* has splits of its own"):
     batches.load(config)
+
+
+def test_no_accuracy_of_classes_that_are_not_trained_on(mine: pathlib.Path) -> None:
+  write(mine, "a/1.png", "b/2.png")  # One to train on, one of the other class to judge by.
+  config = digits.get_config()
+  config.data.update({"name": "image_folder", "path": str(mine), "edge": 8})
+  config.data_dir = str(mine.parent / "data_dir")
+  judge = metrics.judge(config, None, None, *batches.load(config))
+  assert judge.images.num_classes == 0
+  train, judged = load(mine)
+  with pytest.raises(ValueError, match="No class of the 1 judged images of it has a training"):
+    probe_job.left_out("it", train, judged)

@@ -7,8 +7,8 @@ import ml_collections
 import pytest
 
 from bigan_jax.models import precision
-from bigan_jax.settings import rules
-from configs import imagenet
+from bigan_jax.settings import downstream, rules
+from configs import imagenet, linear_probe, voc_classification
 
 Tiny = Callable[..., ml_collections.ConfigDict]
 ROOT = pathlib.Path(__file__).parents[2]
@@ -121,3 +121,47 @@ def test_images_of_another_set_are_refused(tiny: Tiny) -> None:
   rules.validate_shape(tiny(), (8, 8, 1))
   with pytest.raises(ValueError, match=r"\(8, 8, 1\), but the images of digits are \(28, 28, 1\)"):
     rules.validate_shape(tiny(), (28, 28, 1))
+
+
+@pytest.mark.parametrize("field, value, take", [
+    ("path", "pictures", "configs/image_folder.py"), ("edge", 8, "configs/image_folder.py"),
+    ("flip", True, "configs/image_folder.py"), ("max_labels", 3, "configs/imagenet.py"),
+    ("validation_share", 0.2, "configs/image_folder.py"),
+])
+def test_fields_that_a_set_has_no_use_for_are_refused(
+    tiny: Tiny, field: str, value: object, take: str
+) -> None:
+  config = tiny()
+  config.data[field] = value
+  with pytest.raises(ValueError, match=f"data.{field} is .*digits has no use for it: take {take}"):
+    rules.validate(config)
+  judging = linear_probe.get_config()
+  judging.encoder, judging.data.name = "run", "mnist"
+  judging.data[field] = value
+  with pytest.raises(ValueError, match=f"config.data.{field} is "):
+    downstream.validate(judging)
+  config.data.name = "fake"  # Noise in the form of any config's pictures.
+  rules.refuse_unused("fake", {field: value})
+
+
+def test_jobs_on_voc_have_splits_of_their_own() -> None:
+  config = voc_classification.get_config()
+  config.encoder = "run"
+  downstream.validate(config)
+  config.data.splits = "test"
+  with pytest.raises(ValueError, match="voc has no use for it: take config.train_split and"):
+    downstream.validate(config)
+
+
+@pytest.mark.parametrize("image, encoder, sentence", [
+    ((8, 6, 1), (8, 8, 1), r"image_shape is \(8, 6, 1\), but networks see squares"),
+    ((8, 8, 1), (8, 8, 2), r"encoder_shape is \(8, 8, 2\), but networks see squares"),
+    ((8, 8, 1), (8, 8, 3), "the same number of channels"), ((8, 8), (8, 8, 1), "see squares"),
+])
+def test_shapes_that_no_network_sees(
+    tiny: Tiny, image: tuple[int, ...], encoder: tuple[int, ...], sentence: str
+) -> None:
+  config = tiny()
+  config.model.image_shape, config.model.encoder_shape = image, encoder
+  with pytest.raises(ValueError, match=sentence):
+    rules.validate(config)

@@ -121,7 +121,7 @@ def batch(
 
 
 def masked_cross_entropy(logits: jax.Array, labels: jax.Array) -> Measures:
-  """Sigmoid cross-entropy, summed over classes; labels [B, classes] of voc.MASKED count for nothing."""
+  """Sigmoid cross-entropy, summed over classes; labels of voc.MASKED do not count."""
   losses = optax.sigmoid_binary_cross_entropy(logits, labels.astype(jnp.float32))
   known = labels != voc.MASKED
   return {"loss": jnp.mean(jnp.sum(jnp.where(known, losses, 0), axis=-1))}
@@ -244,10 +244,10 @@ def surest(
 
   Grey: only difficult objects of the class are in the picture. uint8 [H, W, 3].
   """
-  cells, columns = [], min(SUREST, len(scores))
+  cells, columns, names = [], min(SUREST, len(scores)), exam.test.classes
   colours = {1: GREEN, 0: RED, voc.MASKED: GREY}
   for i in present:
-    cells.append(dataset.sign(f"{exam.test.classes[i]}\n{percent[exam.test.classes[i]]:.1f} %", SIDE))
+    cells.append(dataset.sign(f"{names[i]}\n{percent[names[i]]:.1f} %", SIDE))
     for k in np.argsort(-scores[:, i], kind="stable")[:columns].tolist():
       cell = dataset.thumbnail(exam.test.image(k), SIDE)
       cells.append(dataset.framed(cell, colours[int(exam.truth[k, i])]))

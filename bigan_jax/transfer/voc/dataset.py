@@ -85,8 +85,8 @@ def load(
     )
   if task == "segmentation" and pictures[0].classes != NAMES:
     raise ValueError(
-        f"This devkit has {len(pictures[0].classes)} classes of its own, but masks are read of VOC's"
-        " twenty alone: take configs/voc_classification.py or configs/voc_detection.py."
+        f"This devkit has {len(pictures[0].classes)} classes of its own, but segmentation knows"
+        " VOC's twenty alone: take configs/voc_classification.py or configs/voc_detection.py."
     )
   # Every process that makes training batches keeps its own, and this one the test pictures.
   share = batches.resident_bytes(data.resident_gb) / (1 + max(data.workers, 1))

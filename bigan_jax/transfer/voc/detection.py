@@ -7,7 +7,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from bigan_jax.data import prepare, voc
+from bigan_jax.data import prepare
 from bigan_jax.models.layers import AXIS
 from bigan_jax.runs.workdir import RunFolder
 from bigan_jax.settings import rules
