@@ -25,27 +25,27 @@ class Pictures:
   May be sent to other processes and used by several threads.
   """
 
-  def __init__(self, pictures: Sequence[voc.Picture], most_bytes: float, edge: int = 0) -> None:
+  def __init__(
+      self, pictures: Sequence[voc.Picture], most_bytes: float, edge: int = 0,
+      classes: tuple[str, ...] = NAMES,
+  ) -> None:
     """Decodes nothing yet.
 
     Args:
       most_bytes: the first pictures that fit in are kept; the others are decoded every time.
       edge: shorter side that they are resized to, antialiased; 0: left as they are.
+      classes: names of those of the whole set.
     """
+    self.classes = classes
     self.pictures, self._most_bytes, self._edge = list(pictures), most_bytes, edge
     sizes = np.cumsum([3 * int(np.prod(self._size(picture))) for picture in pictures])
     self._kept, self._decoded = int(np.searchsorted(sizes, most_bytes, side="right")), {}
 
   def __reduce__(self) -> tuple:
-    return Pictures, (self.pictures, self._most_bytes, self._edge)  # Not what is decoded.
+    return Pictures, (self.pictures, self._most_bytes, self._edge, self.classes)  # Not what is decoded.
 
   def __len__(self) -> int:
     return len(self.pictures)
-
-  @property
-  def classes(self) -> tuple[str, ...]:
-    """Names of the classes of their set."""
-    return self.pictures[0].classes
 
   def image(self, i: int) -> np.ndarray:
     """Pixels of picture i, uint8 [H, W, 3], not to be written to."""
@@ -90,7 +90,7 @@ def load(
     )
   # Every process that makes training batches keeps its own, and this one the test pictures.
   share = batches.resident_bytes(data.resident_gb) / (1 + max(data.workers, 1))
-  return Pictures(pictures, share, edge)
+  return Pictures(pictures, share, edge, pictures[0].classes)
 
 
 def load_both(

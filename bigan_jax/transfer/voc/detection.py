@@ -84,7 +84,9 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
       network, material.canvas, value_range, material.means, material.stds, config.eval.overlap,
       config.eval.floor, config.eval.most,
   )
-  few = Pictures(test.pictures[:config.eval.images], 0) if config.eval.images else test
+  few = test
+  if config.eval.images:
+    few = Pictures(test.pictures[:config.eval.images], 0, classes=test.classes)
   def judge(params: fine_tuning.Params) -> dict[str, float]:
     scores = detectors.judge(detector.find(params, few, test_boxes[:len(few)]), few)
     return {name: scores[name] for name in ("mAP", "mAP_area")}
