@@ -58,6 +58,7 @@ def arrange(root: str, found: folders.Found) -> Layout:
   parent, splits = _find_splits(root, found.pictures)
   if not splits:
     prefix = _common(found.pictures)
+    _check_alone(root, found.pictures, prefix)
     entries = [Entry(path, "", _first(path, prefix)) for path in found.pictures]
     return Layout(entries, _classes(entries), {}, prefix, [])
   entries, names = [], "/, ".join(sorted(name for some in splits.values() for name in some))
@@ -94,6 +95,22 @@ def _find_splits(root: str, paths: Sequence[str]) -> tuple[str, dict[str, list[s
       parent, group = groups[0]
       return parent, {s: [os.path.join(parent, n) for n in inner] for s, inner in group.items()}
   return "", {}
+
+
+def _check_alone(root: str, paths: Sequence[str], prefix: str) -> None:
+  """Raises ValueError for a train folder of several classes that would be one class of others."""
+  inner = {}
+  for path in paths:
+    top = _first(path, prefix)
+    inner.setdefault(top, set()).add(_first(path, os.path.join(prefix, top)) if top else "")
+  for top, classes in inner.items():
+    if len(inner) > 1 and SPLIT_FOLDERS.get(top.lower()) == "train" and len(classes - {""}) > 1:
+      place = folders.escape(os.path.join(root, prefix, top))
+      raise ValueError(
+          f"{place} holds {listed(classes - {''})}, but beside it lies no val/ or test/ and yet"
+          f" {listed(inner.keys() - {top, ''} or [''])}: name {place} by config.data.path, or put"
+          " pictures to judge by into a test/ beside it."
+      )
 
 
 def _groups(names: Iterable[str]) -> list[dict[str, list[str]]]:

@@ -78,6 +78,10 @@ def load(
   """
   builder = prepare.find_or_prepare_voc(year, data_dir, path, classes)
   metadata = builder.info.metadata
+  given, there = builder.builder_config.classes, metadata.get("classes", devkit.CLASSES)
+  if given and given != tuple(there):
+    raise ValueError(f"The VOC{year} at {builder.data_path} was prepared with {len(there)} other"
+                     " classes than config.data.classes: name its devkit by config.data.path.")
   found = metadata["lists"].get(task, {})
   if split not in found:
     known = ", ".join(f"{t} {s}" for t, splits in metadata["lists"].items() for s in splits)
@@ -144,7 +148,7 @@ def num_classes(pictures: Sequence[Picture]) -> int:
 
 
 def class_labels(pictures: Sequence[Picture]) -> np.ndarray:
-  """uint8 [N, classes]: 1 where the class is present, 0 where not, MASKED if only difficult ones are.
+  """uint8 [N, classes]: 1 where the class is present, 0 where not, MASKED if difficult alone.
 
   The same as VOC's own lists of each class (1, -1 and 0 there).
   """

@@ -147,6 +147,12 @@ def test_two_sets_are_not_pooled(mine: pathlib.Path) -> None:
     load(mine)
 
 
+def test_training_pictures_are_not_one_class_of_others(mine: pathlib.Path) -> None:
+  write(mine, "train/cats/1.jpg", "train/dogs/2.jpg", "unlabelled/3.jpg")
+  with pytest.raises(ValueError, match=r"train holds 2 classes \(cats, dogs\), but beside it lies"):
+    load(mine)
+
+
 def test_tiny_imagenet_as_its_zip_unpacks(mine: pathlib.Path) -> None:
   root = mine / "tiny-imagenet-200"
   write(root, *(f"train/{c}/images/{c}_{i}.JPEG" for c in ("n01", "n02") for i in range(5)))

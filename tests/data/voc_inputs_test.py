@@ -81,6 +81,10 @@ def test_classes_may_be_given(root: pathlib.Path, tmp_path: pathlib.Path) -> Non
     assert picture.classes == ("head", "helmet", "vest") and picture.labels.tolist() == [1]
   with pytest.raises(ValueError, match="unknown class 'helmet': config.data.classes has 1 others"):
     load(root, classes="head")
+  data_dir, other = str(tmp_path / "one"), "a,b,helmet"
+  voc.load(2007, "train", "main", data_dir, str(root.parent.parent), "helmet")
+  with pytest.raises(ValueError, match="was prepared with 1 other classes than config.data"):
+    voc.load(2007, "train", "main", data_dir, "", other)
   with pytest.raises(ValueError, match="names a class twice"):
     builder.own_classes("a,A")
 

@@ -78,6 +78,7 @@ def test_data_settings_that_are_changed_win_over_the_encoders() -> None:
 
 @pytest.mark.parametrize("changes, message", [
     ({"name": "noise"}, "No data set is called 'noise'"),
+    ({"path": "mine"}, "config.data.path is 'mine', but digits has no use for it"),
 ])
 def test_sets_that_do_not_fit_are_refused(
     tiny: Callable, saved_run: Callable, tmp_path: pathlib.Path, changes: dict, message: str

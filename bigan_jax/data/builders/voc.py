@@ -107,7 +107,8 @@ def config_for(year: int, path: str, root: str, classes: str = "") -> VocConfig:
   if len(prepared) > 1:
     raise ValueError(f"Several VOC{year} are prepared under {root}: name the devkit by its path.")
   if prepared:
-    return VocConfig(name=os.path.basename(os.path.dirname(prepared[0])), year=year)
+    name = os.path.basename(os.path.dirname(prepared[0]))
+    return VocConfig(name=name, year=year, classes=own_classes(classes))
   sources = devkit.find_sources(path or os.path.join(root, "downloads", "manual"), year)
   given = own_classes(classes)
   facts = repr(devkit.stats(sources)) + (repr(given) if given else "")

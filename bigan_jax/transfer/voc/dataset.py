@@ -42,7 +42,7 @@ class Pictures:
     self._kept, self._decoded = int(np.searchsorted(sizes, most_bytes, side="right")), {}
 
   def __reduce__(self) -> tuple:
-    return Pictures, (self.pictures, self._most_bytes, self._edge, self.classes)  # Not what is decoded.
+    return Pictures, (self.pictures, self._most_bytes, self._edge, self.classes)  # Not pixels.
 
   def __len__(self) -> int:
     return len(self.pictures)
