@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -82,6 +83,27 @@ def test_another_layer_into_parquet(digits: features.loaded.Model, folder: pathl
   assert table["file"].to_pylist() == found["files"].tolist()
   logits = np.stack(table["features"].to_numpy())
   np.testing.assert_allclose(np.tanh(logits / 2), found["code"], atol=1e-5)
+
+
+def test_names_of_any_bytes_and_pictures_of_other_kinds(
+    digits: features.loaded.Model, tmp_path: pathlib.Path
+) -> None:
+  inner = tmp_path / "in" / os.fsdecode(b"caf\xe9")
+  inner.mkdir(parents=True)
+  for name in ("a.gif", "b.tif"):
+    Image.new("L", (9, 9), 7).save(inner / name)
+  (inner / "c.heic").touch()
+  os.mkfifo(inner / "d.png")
+  for out in (tmp_path / "f.npz", tmp_path / "f.parquet"):
+    done, left = features.describe_folder(task(digits, tmp_path / "in", out=out))
+    assert done == 2 and [kind for _, kind in left] == [".heic", "pipes or devices"]
+  names = ["caf\\xe9/a.gif", "caf\\xe9/b.tif"]
+  assert pyarrow.parquet.read_table(out)["file"].to_pylist() == names
+  assert rows(tmp_path / "f.npz")["files"].tolist() == names
+  with pytest.raises(ValueError, match="holds no pictures .*; left out: 1 .heic: name another"):
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "c.heic").touch()
+    features.describe_folder(task(digits, tmp_path / "none"))
 
 
 def small_convolutional() -> ml_collections.ConfigDict:
