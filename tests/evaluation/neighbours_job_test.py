@@ -90,7 +90,7 @@ def test_fc6_is_a_fixed_random_projection() -> None:
 
 
 def test_of_alexnet_they_are_sought_in_fc6_and_in_the_last_layer(
-    saved_run: Callable, tmp_path: pathlib.Path, quick_compilation: None
+    saved_run: Callable, tmp_path: pathlib.Path
 ) -> None:
   encoder = imagenet.get_config("bigan")
   encoder.data.name = "fake"

@@ -152,7 +152,7 @@ def test_a_stopped_run_continues_bit_for_bit(
 
 @pytest.mark.parametrize("variant, init", [("random", "gaussian"), ("kmeans", "k-means")])
 def test_untrained_encoders(
-    devkit: pathlib.Path, encoder: str, variant: str, init: str, quick_compilation: None
+    devkit: pathlib.Path, encoder: str, variant: str, init: str
 ) -> None:
   """Their layers are all initialised, in the shapes of the encoder's."""
   config = small(f"fc6_8,source={variant}", devkit, encoder, init=init)
@@ -213,7 +213,7 @@ def test_batches_depend_on_the_step_alone(devkit: pathlib.Path, encoder: str) ->
 
 
 def test_scores_of_crops_are_added(
-    devkit: pathlib.Path, encoder: str, quick_compilation: None
+    devkit: pathlib.Path, encoder: str
 ) -> None:
   config = small("fc6_8", devkit, encoder)
   resolved = classification.resolve(config, source.read(encoder))
