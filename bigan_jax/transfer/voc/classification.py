@@ -257,16 +257,12 @@ def surest(
 
 def summary(found: dict) -> str:
   """The end of a run in a few lines."""
-  whose, absent = found["learner"] or found["source"], found["absent"]
-  left_out = (
-      f" {len(absent)} classes that {found['test_split']} does not hold are left out: "
-      f"{', '.join(absent)}." if absent else ""
-  )
+  whose = found["learner"] or found["source"]
   return (
       f"{whose}, {found['trained']} trained: mAP {found['mAP']:.2f} % by the area, "
       f"{found['mAP_11']:.2f} % by VOC2007's 11 points, of {found['test_images']} pictures by "
       f"{found['crops']} crop(s) of each; a random order has {found['chance']:.1f} % by the area."
-      f"{left_out}"
+      f"{dataset.left_out(found)}"
   )
 
 

@@ -119,17 +119,13 @@ def write_table(folder: RunFolder, found: dict) -> None:
 
 def summary(found: dict) -> str:
   """The end of a run in a few lines."""
-  whose, absent = found["learner"] or found["source"], found["absent"]
-  left_out = (
-      f" {len(absent)} classes that {found['test_split']} does not hold are left out: "
-      f"{', '.join(absent)}." if absent else ""
-  )
+  whose = found["learner"] or found["source"]
   return (
       f"{whose}, {found['variant']}: mean IU {found['mIU']:.2f} %, pixel accuracy "
       f"{found['pixel_accuracy']:.2f} %, mean accuracy {found['mean_accuracy']:.2f} % of "
       f"{found['test_images']} pictures; background alone has {found['chance']:.2f} %, "
       f"{found['chance_pixel_accuracy']:.2f} % and {found['chance_mean_accuracy']:.2f} %."
-      f"{left_out}"
+      f"{dataset.left_out(found)}"
   )
 
 

@@ -1,6 +1,5 @@
 """Tests of VOC classification from a run folder and a devkit to its average precision."""
 
-from collections.abc import Callable
 import logging
 import pathlib
 import pickle
@@ -18,7 +17,7 @@ from bigan_jax.settings import downstream
 from bigan_jax.transfer import fine_tuning, head, source
 from bigan_jax.transfer.voc import classification, dataset, scorers
 from configs import voc_classification as config_file
-from tests.run_folders import alexnet, layers, results, rows, run
+from tests.run_folders import layers, results, rows, run
 from tests.transfer.voc import devkits
 
 SIDE = 16
@@ -54,14 +53,6 @@ def devkit(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
   add(root, "val", 201, difficult="bird")
   add(root, "val", 202)
   return home
-
-
-@pytest.fixture(scope="module")
-def encoder(saved_run: Callable, tmp_path_factory: pytest.TempPathFactory) -> str:
-  """An AlexNet's run folder: 16 pixels out of 20."""
-  path = tmp_path_factory.mktemp("encoder")
-  saved_run(alexnet(), path, step=7)
-  return str(path)
 
 
 def small(
