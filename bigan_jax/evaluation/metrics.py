@@ -118,7 +118,7 @@ class Judge(NamedTuple):
     """EGr = mean || x - G(E(x)) ||, and EGr_b against the next image instead of x."""
     def pairs() -> Iterator[tuple[jax.Array, jax.Array]]:
       images = _fill_up(self.images.images)
-      for i in _blocks_of(images, _title(snapshot, "reconstructions")):
+      for i in console.blocks(len(images), frozen.BLOCK, _title(snapshot, "reconstructions")):
         yield self._reconstruct(snapshot, images[i:i + frozen.BLOCK])
     right, shifted = _errors(pairs(), len(self.images.images))
     yield "EGr", right
@@ -134,7 +134,7 @@ class Judge(NamedTuple):
       return
     def pairs() -> Iterator[tuple[jax.Array, jax.Array]]:
       z = _fill_up(self.z)
-      for i in _blocks_of(z, _title(snapshot, "samples reconstructed")):
+      for i in console.blocks(len(z), frozen.BLOCK, _title(snapshot, "samples reconstructed")):
         samples = frozen.apply(self.networks.G, snapshot.variables["G"], z[i:i + frozen.BLOCK])
         yield self._reconstruct(snapshot, to_uint8(samples, self.value_range))
     right, shifted = _errors(pairs(), len(self.z))
@@ -185,12 +185,6 @@ class Judge(NamedTuple):
 
 def _title(snapshot: Snapshot, part: str) -> str:
   return f"evaluation at epoch {snapshot.epoch}: {part}"
-
-
-def _blocks_of(rows: chex.Array, title: str) -> Iterator[int]:
-  """The first row of each block, with a progress line."""
-  firsts = range(0, len(rows), frozen.BLOCK)
-  return console.over(firsts, len(firsts), title)
 
 
 def _fill_up(rows: chex.Array) -> chex.Array:

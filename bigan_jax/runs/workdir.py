@@ -171,7 +171,7 @@ def check_run(workdir: str, config: dict[str, Any], free_to_change: Sequence[str
   with processes.together(), disk.one_sentence(path):
     if processes.first() and path.exists():
       refuse_foreign(path)
-      _saved_config(path / "config.json", json.loads(json.dumps(config)), free_to_change)
+      check_config(path / "config.json", json.loads(json.dumps(config)), free_to_change)
 
 
 def name_of(path: pathlib.Path) -> str:
@@ -210,11 +210,11 @@ def _lock(path: pathlib.Path) -> int:
 
 
 def _agree_on_config(path: pathlib.Path, config: dict[str, Any], free: Sequence[str]) -> None:
-  if _saved_config(path, config, free) != config:
+  if check_config(path, config, free) != config:
     disk.write_atomically(path, json.dumps(config, indent=2).encode() + b"\n")
 
 
-def _saved_config(
+def check_config(
     path: pathlib.Path, config: dict[str, Any], free: Sequence[str]
 ) -> dict[str, Any] | None:
   """What is there, if anything; raises ValueError if it differs in what is not free to change."""

@@ -52,6 +52,12 @@ def over(items: Iterable[Item], total: int, title: str) -> Iterator[Item]:
   return progress.over(items, total, title, quiet=not processes.first())
 
 
+def blocks(rows: int, size: int, title: str) -> Iterator[int]:
+  """The first row of each block of `size` rows, with a progress line while they last."""
+  firsts = range(0, rows, size)
+  return over(firsts, len(firsts), title)
+
+
 def advance(bar: tqdm.tqdm, metrics: Metrics, images: int) -> None:
   """Moves the progress line on by a dispatch."""
   losses = {player: f"{np.mean(values):.4f}" for player, values in metrics["loss"].items()}

@@ -141,8 +141,8 @@ def calibrate(
   rate = training.setup.rate(jnp.asarray(step))
   carry, parts, total = parallel.replicate(training.blank), [], training.config.calibration_steps
   epoch = step // training.timetable.steps_per_epoch
-  firsts = range(0, total, training.timetable.dispatch)
-  for first in console.over(firsts, len(firsts), f"evaluation at epoch {epoch}: calibration"):
+  title = f"evaluation at epoch {epoch}: calibration"
+  for first in console.blocks(total, training.timetable.dispatch, title):
     if interrupted():
       return None
     n = min(training.timetable.dispatch, total - first)
