@@ -8,7 +8,6 @@ import http.client
 import io
 import json
 import os
-import shlex
 import shutil
 import threading
 from typing import TYPE_CHECKING, NamedTuple
@@ -232,6 +231,8 @@ def _prepare_downloaded(target: Target, root: str) -> "tfds.core.DatasetBuilder"
 
 def _prepare_pictures(target: Target, root: str, path: str) -> "tfds.core.DatasetBuilder":
   """Prepares image_folder or imagenet_presized, which resize for as long as it takes."""
+  from bigan_jax.data.builders import presize
+
   name = target.cls.name
   source = os.path.expanduser(path or os.path.join(root, "downloads", "manual"))
   if name == "imagenet_presized":
@@ -245,16 +246,8 @@ def _prepare_pictures(target: Target, root: str, path: str) -> "tfds.core.Datase
   parent, version = os.path.split(target.directory(root))
   for left in glob.glob(os.path.join(glob.escape(parent), f"incomplete.*_{version}")):
     shutil.rmtree(left, ignore_errors=True)
-  _tell_of_copy(name, target.directory(root), source)
+  presize.tell_of_copy(name, target.directory(root), source)
   return builder
-
-
-def _tell_of_copy(name: str, directory: str, source: str) -> None:
-  """Says, once, what a prepared set takes of the disk."""
-  files = (os.path.join(folder, file) for folder, _, names in os.walk(directory) for file in names)
-  megabytes = sum(map(os.path.getsize, files)) / 1e6
-  print(f"{name}: the prepared copy of {source} takes {megabytes:.1f} MB in {directory}; later runs "
-        f"read it. To remove it: rm -r {shlex.quote(directory)}")
 
 
 def _check_imagenet(target: Target, root: str, source: str) -> None:

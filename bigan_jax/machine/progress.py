@@ -18,11 +18,13 @@ class _Lines:
 
   def __init__(self, stream: TextIO):
     self._stream = stream
+    self._last = ""
 
   def write(self, text: str) -> None:
     line = text.strip()
-    if line:
+    if line and line != self._last:  # The last one comes again at the end.
       self._stream.write(f"{line}\n")
+      self._last = line
 
   def flush(self) -> None:
     self._stream.flush()
@@ -46,7 +48,7 @@ def bar(
       total=total, initial=initial, desc=title or None, unit=unit, unit_scale=unit == "img",
       dynamic_ncols=moves, leave=stays, disable=quiet,
       file=sys.stderr if moves else _Lines(sys.stderr), mininterval=0.5 if moves else EVERY,
-      delay=0 if moves or stays else EVERY,
+      delay=0 if moves or stays else EVERY, position=None if moves else 0,
   )
 
 

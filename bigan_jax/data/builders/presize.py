@@ -13,6 +13,7 @@ import json
 import multiprocessing
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import tarfile
@@ -142,11 +143,20 @@ def report(shelf: Shelf, title: str, directory: os.PathLike) -> None:
     logging.warning("%s: converted to RGB: %s.", title, _counts(shelf.converted))
   if shelf.enlarged:
     logging.warning(
-        "%s: %d of %d pictures are smaller than config.data.edge and were enlarged to it, which adds"
-        " no detail: leave them out, or train at their size, of 32 pixels by --config.data.edge=32"
-        ' --config.model.encoder_shape="(32,32,3)" --config.model.image_shape="(32,32,3)".',
+        "%s: %d of %d pictures are smaller than config.data.edge and were enlarged to it, which"
+        " adds no detail: leave them out, or train at their size, of 32 pixels by"
+        ' --config.data.edge=32 --config.model.encoder_shape="(32,32,3)"'
+        ' --config.model.image_shape="(32,32,3)".',
         title, shelf.enlarged, len(shelf.names),
     )
+
+
+def tell_of_copy(name: str, directory: str, source: str) -> None:
+  """Says, once, what a prepared set takes of the disk."""
+  files = [file for file in pathlib.Path(directory).rglob("*") if file.is_file()]
+  megabytes = sum(file.stat().st_size for file in files) / 1e6
+  print(f"{name}: the prepared copy of {source} takes {megabytes:.1f} MB in {directory}; later "
+        f"runs read it. To remove it: rm -r {shlex.quote(str(directory))}")
 
 
 def _counts(counts: dict[str, int]) -> str:
