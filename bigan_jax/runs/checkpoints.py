@@ -143,13 +143,11 @@ def restore_network(workdir: str, name: str, step: str | int = "latest"
 def best_step(folder: pathlib.Path, best: Best) -> int | None:
   """The step with the best metric, the newest of equals; None if no step has a finite one.
 
-  Never step 0: a network that was not trained may well have the best of some metrics.
+  Never step 0, of untrained networks.
   """
   sign = 1.0 if best.mode == "max" else -1.0
   scores = {}
-  for step, path in _steps(folder).items():
-    if not step:
-      continue
+  for step, path in ((step, path) for step, path in _steps(folder).items() if step):
     with contextlib.suppress(Exception):  # Unreadable, missing or null: it cannot be the best.
       scores[step] = sign * _read_json(path / "info")["metrics"][best.metric]
   finite = {step: score for step, score in scores.items() if math.isfinite(score)}
