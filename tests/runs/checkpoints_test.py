@@ -189,7 +189,7 @@ def test_newest_and_best_networks_stay_whatever_the_metric(tmp_path, mode, best)
 
 def test_the_untrained_networks_are_never_the_best(tmp_path):
   save_scores(tmp_path, {0: {"score": 9.0}})
-  with pytest.raises(ValueError, match=r"no network in .* from after step 0 has .*ask for 'latest'"):
+  with pytest.raises(ValueError, match=r"no network .* after step 0 has .*ask for 'latest'"):
     checkpoints.restore_network(str(tmp_path), "E", "best")
   save_scores(tmp_path, {1: {"score": 5.0}, 2: {"score": 4.0}})
   assert step_names(tmp_path / "networks") == ["00000001", "00000002"]

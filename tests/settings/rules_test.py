@@ -8,7 +8,7 @@ import pytest
 
 from bigan_jax.models import precision
 from bigan_jax.settings import rules
-from configs import imagenet
+from configs import digits, imagenet
 
 Tiny = Callable[..., ml_collections.ConfigDict]
 ROOT = pathlib.Path(__file__).parents[2]
