@@ -24,6 +24,7 @@ from bigan_jax.data.builders import image_folder, presize
 from bigan_jax.data.preprocess import shrink, to_native, to_uint8
 from bigan_jax.exchange import feature_files, loaded
 from bigan_jax.exchange.feature_files import Rows
+from bigan_jax.machine import progress
 from bigan_jax.models import latents
 from bigan_jax.runs import outputs
 from bigan_jax.settings import program
@@ -92,7 +93,7 @@ def describe_folder(task: Task) -> tuple[int, list[tuple[str, str]]]:
     pairs = task.reconstruct and stack.enter_context(
         outputs.new_folder(task.reconstruct, task.force, holds_pictures)
     )
-    bar = stack.enter_context(tqdm.tqdm(total=len(names), unit="img", dynamic_ncols=True))
+    bar = stack.enter_context(progress.bar(len(names), unit="img"))
     stream = files.stream(task.images, names, how, task.threads)
     stack.callback(stream.close)
     found = _ahead(_program(task), blocks(_counted(stream, bar), skipped, how.shape))
@@ -145,7 +146,7 @@ def sample(
   """Writes `count` samples G(z) as PNGs to `folder`; FileExistsError if something is there."""
   key = jax.random.PRNGKey(seed)
   with outputs.new_folder(folder, force, holds_pictures) as scratch:
-    for first in tqdm.trange(0, count, BLOCK, unit="block", disable=count <= BLOCK):
+    for first in progress.over(range(0, count, BLOCK), -(-count // BLOCK), "samples"):
       z = latents.sample(jax.random.fold_in(key, first), BLOCK, model.latent_dim)
       pixels = np.asarray(to_uint8(model.G(z), model.value_range))
       for i, picture in enumerate(pixels[:count - first], start=first):

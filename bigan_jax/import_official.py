@@ -60,8 +60,7 @@ def import_run(
   variables = read(params, config)
   with outputs.new_folder(pathlib.Path(workdir)) as folder:
     row = {"step": 0, "epoch": 0} | (evaluate(config, variables) if judged else {})
-    best = (OBJECTIVES[config.objective].metric, "max")
-    with open_run(str(folder), {**config.to_dict(), "imported": params}, best=best) as run:
+    with open_run(str(folder), {**config.to_dict(), "imported": params}) as run:
       if judged:
         run.write_row(row)
       run.save_networks(0, variables, row)

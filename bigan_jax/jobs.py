@@ -28,7 +28,7 @@ def train(config: ml_collections.ConfigDict, workdir: str) -> None:
     rules.validate_batch(config.batch_size, train_set.size, jax.device_count())
     objective, networks = OBJECTIVES[config.objective], models.build(config.model)
     judge = metrics.judge(config, networks, objective, train_set, judged_set)
-    best = (objective.metric, "max")
+    best = judge.criterion(config.eval.best)
     with open_run(workdir, config.to_dict(), rules.FREE_TO_CHANGE, best) as run:
       evaluators = [*judge.evaluators(), pictures.painter(judge, run.write_picture)]
       training = learner.prepare(config, run, train_set, batches.assembler(config), evaluators)

@@ -141,10 +141,13 @@ def restore_network(workdir: str, name: str, step: str | int = "latest"
 
 
 def best_step(folder: pathlib.Path, best: Best) -> int | None:
-  """The step with the best metric, the newest of equals; None if no step has a finite one."""
+  """The step with the best metric, the newest of equals; None if no step has a finite one.
+
+  Never step 0, of untrained networks.
+  """
   sign = 1.0 if best.mode == "max" else -1.0
   scores = {}
-  for step, path in _steps(folder).items():
+  for step, path in ((step, path) for step, path in _steps(folder).items() if step):
     with contextlib.suppress(Exception):  # Unreadable, missing or null: it cannot be the best.
       scores[step] = sign * _read_json(path / "info")["metrics"][best.metric]
   finite = {step: score for step, score in scores.items() if math.isfinite(score)}
@@ -236,8 +239,8 @@ def _choose_step(folder: pathlib.Path, step: str | int, steps: Sequence[int]) ->
       best = Best(*_read_json(_steps(folder)[steps[-1]] / "info")["best"])
       if (found := best_step(folder, best)) is not None:
         return found
-    raise ValueError(f"no network in {folder} has a finite metric to be the best by; ask for "
-                     f"'latest' or one of the steps {list(steps)}.")
+    raise ValueError(f"no network in {folder} from after step 0 has a finite metric to be the best "
+                     f"by; ask for 'latest' or one of the steps {list(steps)}.")
   if step not in steps:
     raise ValueError(f"{folder} has no step {step!r}; ask for 'latest', 'best' or one of "
                      f"{list(steps)}.")

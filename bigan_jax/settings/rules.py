@@ -5,11 +5,12 @@ from typing import Any
 import ml_collections
 
 from bigan_jax.settings.arguments import OBJECTIVES, nearest
+from bigan_jax.settings.measures import CRITERIA
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 FREE_TO_CHANGE = (  # when a run is continued: fields that its results do not depend on
-    "data_dir", "stop_epoch", "steps_per_dispatch", "save_every", "eval.every", "data.path",
-    "data.resident_gb", "data.workers", "proposals.cache_dir",
+    "data_dir", "stop_epoch", "steps_per_dispatch", "save_every", "eval.every", "eval.best",
+    "data.path", "data.resident_gb", "data.workers", "proposals.cache_dir",
 )
 CONVOLUTIONS = 5  # of the AlexNet that is E, or D
 
@@ -58,6 +59,9 @@ def validate(config: ml_collections.ConfigDict) -> None:
     raise ValueError(
         f"config.precision is {config.precision!r}: {nearest(config.precision, PRECISIONS)}"
     )
+  if config.eval.best not in ("", *CRITERIA):
+    known = nearest(config.eval.best, CRITERIA)
+    raise ValueError(f"config.eval.best is {config.eval.best!r}: {known}")
   if config.alternating and config.objective.startswith("autoencoder"):
     raise ValueError("config.alternating needs a discriminator; an autoencoder has none.")
   _validate_sizes(config)

@@ -58,6 +58,7 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.eval.images = 10_000  # judged; 0: all
   config.eval.references = 50_000  # neighbours for 1-NN, of the training set; 0: all
   config.eval.samples = 100_000  # G(z) for NND and EGg
+  config.eval.best = ""  # metric that the best networks are kept by; "": EGr with an E, else NND
   return config
 
 

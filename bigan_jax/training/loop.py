@@ -9,7 +9,7 @@ from absl import logging
 import jax
 import ml_collections
 
-from bigan_jax.machine import processes
+from bigan_jax.machine import processes, progress
 from bigan_jax.runs.workdir import RunFolder
 from bigan_jax.training import console, finite, parallel
 from bigan_jax.training.timetable import Timetable
@@ -62,7 +62,8 @@ def fit(job: Job, interrupted: Flag) -> Any:
   with contextlib.closing(job), console.progress_bar(when, step, batch_size) as bar:
     while True:
       if when.evaluates_at(step) and not run.has_row(step) and not interrupted():
-        job.evaluate(state, step, interrupted)
+        with progress.paused(bar):
+          job.evaluate(state, step, interrupted)
       stop = interrupted() or step >= when.last_step
       if when.saves_at(step) or stop:
         save(run, step, parallel.unreplicate(state))

@@ -15,7 +15,7 @@ from bigan_jax.machine import disk
 from bigan_jax.models.layers import AXIS
 from bigan_jax.runs.workdir import RunFolder, open_run
 from bigan_jax.settings import rules
-from bigan_jax.training import feeds, finite, loop, parallel
+from bigan_jax.training import console, feeds, finite, loop, parallel
 from bigan_jax.training.timetable import timetable
 from bigan_jax.transfer import evaluate, initialise, sgd, source, supervised_step
 from bigan_jax.transfer.supervised_step import HeadState, Measures
@@ -141,9 +141,10 @@ def prepare(
     state, measures = program(state, first, n)
     finite.check_metrics(measures, first)
     return state, {"loss": {"loss": measures["loss"]}}
+  table = console.Table()
   def judge(state: HeadState, step: int, interrupted: loop.Flag) -> None:
     del interrupted
-    evaluate.evaluate(folder, rate, task.judge, state, step)
+    evaluate.evaluate(folder, rate, task.judge, table, state, step)
   return loop.Job(
       config, folder, when, start, lambda step: greeting(config, start), advance, judge, feed.close
   )

@@ -8,7 +8,7 @@ import pytest
 
 from bigan_jax.models import precision
 from bigan_jax.settings import rules
-from configs import imagenet
+from configs import digits, imagenet
 
 Tiny = Callable[..., ml_collections.ConfigDict]
 ROOT = pathlib.Path(__file__).parents[2]
@@ -121,3 +121,10 @@ def test_images_of_another_set_are_refused(tiny: Tiny) -> None:
   rules.validate_shape(tiny(), (8, 8, 1))
   with pytest.raises(ValueError, match=r"\(8, 8, 1\), but the images of digits are \(28, 28, 1\)"):
     rules.validate_shape(tiny(), (28, 28, 1))
+
+
+def test_the_best_by_an_unknown_metric_is_refused() -> None:
+  config = digits.get_config()
+  config.eval.best = "EGR"
+  with pytest.raises(ValueError, match="config.eval.best is 'EGR': did you mean 'EGr'"):
+    rules.validate(config)

@@ -21,7 +21,7 @@ from bigan_jax.data.splits import Split
 from bigan_jax.evaluation import metrics
 from bigan_jax.runs import checkpoints
 from bigan_jax.runs.workdir import RunFolder
-from bigan_jax.training import learner, loop
+from bigan_jax.training import ending, learner, loop
 from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.state import Schedule, TrainState, initial_state, optimiser
 
@@ -155,11 +155,18 @@ def test_the_same_run_gives_the_same_bits(
 
 def test_the_same_command_after_the_end_changes_nothing(
     config: ml_collections.ConfigDict, straight: pathlib.Path, expected: Result,
-    tmp_path: pathlib.Path,
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture,
 ) -> None:
+  """Of a run from before config.eval.best, too."""
   shutil.copytree(straight, tmp_path / "run")
+  saved = json.loads((tmp_path / "run" / "config.json").read_text())
+  del saved["eval"]["best"]
+  (tmp_path / "run" / "config.json").write_text(json.dumps(saved))
   jobs.train(config, str(tmp_path / "run"))
   assert_same(read(tmp_path / "run", config), expected)
+  finished, verdict = capsys.readouterr().out.splitlines()
+  assert "is finished: its schedule ends at epoch 6." in finished
+  assert verdict == ending.verdict(expected.rows, tmp_path / "run")
 
 
 def test_a_run_may_stop_at_an_epoch_and_go_on(

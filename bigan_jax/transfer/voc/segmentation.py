@@ -8,6 +8,7 @@ import ml_collections
 import optax
 
 from bigan_jax.data import batches
+from bigan_jax.evaluation.pictures import titled
 from bigan_jax.machine import disk
 from bigan_jax.runs import results
 from bigan_jax.runs.workdir import RunFolder
@@ -59,7 +60,8 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
     return fcn.start(network, layers, side)
   def finish(params: Params) -> dict:
     step = timetable(config, len(train)).last_step
-    folder.write_picture("predictions", step, exam.draw(params))
+    title = "pictures, what there is in them, and what was found"
+    folder.write_picture("predictions", step, titled(exam.draw(params), title))
     found = exams.report(exam.confusion(params))
     write_table(folder, found)
     return {
