@@ -17,8 +17,8 @@ def base(job: str) -> ml_collections.ConfigDict:
   config.job = job
   config.encoder = ""  # a run folder
   config.encoder_step = "latest"  # or "best", or a step
-  config.seed = 0
-  config.batch_size = 128
+  config.seed = 0  # of all that is drawn at random
+  config.batch_size = 128  # of all devices together
   config.data_dir = ""  # of prepared data sets; "": $TFDS_DATA_DIR or ~/tensorflow_datasets
   config.data = data_section()  # name "": the set that the encoder was trained on
   config.data.splits = ""  # as the encoder's run had them; or "validation", "test"
@@ -51,7 +51,7 @@ def voc(job: str, source: str) -> ml_collections.ConfigDict:
   config.data.flip = True  # mirror training pictures with probability 1/2
 
   config.optim = ml_collections.ConfigDict()
-  config.optim.rate = 0.001
+  config.optim.rate = 0.001  # of stochastic gradient descent, at first
   config.optim.drop = 0.1  # factor of the rate every drop_every epochs
   config.optim.drop_every = 0  # 0: never
   config.optim.momentum = 0.9

@@ -20,7 +20,7 @@ def check_least(config: ml_collections.ConfigDict, least: dict[str, float]) -> N
   Args:
     least: {"section.field": value}; fields that the config lacks are passed over.
   """
-  flat = dict(_fields(config))
+  flat = dict(flat_fields(config))
   for name, value in least.items():
     if name in flat and not flat[name] >= value:
       raise ValueError(f"config.{name} is {flat[name]}, but must be at least {value}.")
@@ -35,7 +35,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
       "model.E.width": 1, "model.D.width": 1, "optim.weight_decay": 0, "optim.warmup_epochs": 0,
       "seed": 0, "data.resident_gb": 0, "data.workers": 0,
   })
-  flat = dict(_fields(config))
+  flat = dict(flat_fields(config))
   for name in ("optim.rate", "optim.final_factor"):
     if not 0 < flat[name] <= 1:
       raise ValueError(f"config.{name} is {flat[name]}, but must be above 0 and at most 1.")
@@ -122,10 +122,10 @@ def validate_shape(config: ml_collections.ConfigDict, shape: tuple[int, ...]) ->
     )
 
 
-def _fields(config: ml_collections.ConfigDict, prefix: str = "") -> list[tuple[str, Any]]:
+def flat_fields(config: ml_collections.ConfigDict, prefix: str = "") -> list[tuple[str, Any]]:
   """[("section.field", value), ...]."""
   pairs = []
   for name, value in config.items():
     nested = isinstance(value, ml_collections.ConfigDict)
-    pairs += _fields(value, f"{prefix}{name}.") if nested else [(prefix + name, value)]
+    pairs += flat_fields(value, f"{prefix}{name}.") if nested else [(prefix + name, value)]
   return pairs

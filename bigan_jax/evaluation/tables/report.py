@@ -184,4 +184,4 @@ def main(argv: Sequence[str]) -> None:
 if __name__ == "__main__":
   matplotlib.use("agg")
   flags.mark_flag_as_required("out")
-  program.run(main)
+  program.run(main, takes_words=True)
