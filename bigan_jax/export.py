@@ -4,9 +4,9 @@
 """
 
 if __name__ == "__main__":
-  from bigan_jax.settings import program
+  from bigan_jax.settings import interrupts
 
-  program.end_at_once()  # The imports below take a while.
+  interrupts.end_at_once()  # The imports below take a while.
 
 from collections.abc import Sequence
 import functools

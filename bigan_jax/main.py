@@ -8,9 +8,9 @@ others for more or fewer processes, continue there.
 """
 
 if __name__ == "__main__":
-  from bigan_jax.settings import program
+  from bigan_jax.settings import interrupts
 
-  program.end_at_once()
+  interrupts.end_at_once()
 
 from collections.abc import Sequence
 import sys
@@ -18,7 +18,7 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from bigan_jax.settings import arguments, downstream, program, rules
+from bigan_jax.settings import arguments, downstream, interrupts, program, rules
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "FILE.py[:variant[,key=value...]].")
 COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT at which process 0 listens.")
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> None:
   many = DISTRIBUTED.value or any(value is not None for value in own)
   if many and not training:
     raise ValueError(f"The job {CONFIG.value.job} needs one process: leave --coordinator out.")
-  with program.nothing_begun():
+  with interrupts.nothing_begun():
     from bigan_jax import jobs
     from bigan_jax.machine import processes
 
@@ -64,7 +64,7 @@ def command() -> None:
 
 def export_command() -> None:
   """`bigan-export`, as pip installs it."""
-  program.end_at_once()
+  interrupts.end_at_once()
   from bigan_jax import export
 
   export.command()
@@ -72,7 +72,7 @@ def export_command() -> None:
 
 def features_command() -> None:
   """`bigan-features`, as pip installs it."""
-  program.end_at_once()
+  interrupts.end_at_once()
   from bigan_jax import features
 
   features.command()

@@ -3,7 +3,7 @@
 import ml_collections
 
 from bigan_jax.settings.arguments import nearest
-from bigan_jax.settings.rules import PRECISIONS, check_least
+from bigan_jax.settings.rules import PRECISIONS, check_least, check_lists
 from bigan_jax.settings.training import data_section
 
 VOC_TRAINED = ("fc6_8", "fc8", "all")  # layers, in classification
@@ -109,6 +109,7 @@ def _validate_training(config: ml_collections.ConfigDict) -> None:
     value = config.get(section, {}).get(name, 0)
     if not value < 1:
       raise ValueError(f"config.{section}.{name} is {value}, but must be below 1.")
+  check_lists(config)
   if config.stop_epoch > config.epochs:
     raise ValueError(
         f"config.stop_epoch is {config.stop_epoch}, beyond config.epochs = {config.epochs}."

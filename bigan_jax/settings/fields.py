@@ -21,9 +21,10 @@ import ml_collections
 from bigan_jax.settings.arguments import DERIVED
 from bigan_jax.settings.rules import flat_fields
 
+HERE = pathlib.Path(__file__).parent
 ROOMS = ("bigan_jax.settings", "bigan_jax.configs", "configs")  # that configs are made of
 LEFT = 36  # columns of names and defaults; longer ones have a line of their own
-HEADER = "fields of {path}, set by --config.NAME=VALUE:"
+HEADER = "fields of {path}, each of them a flag, such as --config.seed=1:"
 
 
 def load(value: str) -> ml_collections.ConfigDict:
@@ -59,11 +60,10 @@ def unknown(name: str, config: ml_collections.ConfigDict) -> str | None:
 
 
 def _hint(name: str, near: list[str], everywhere: dict[str, Any]) -> str:
-  """What was probably meant: of the same section, or the same word in another one."""
+  """What was probably meant: the same word in a section, else one like it in the same section."""
   last = name.rpartition(".")[2]
-  close = difflib.get_close_matches(name, near, n=1) or difflib.get_close_matches(
-      last, [field for field in near if "." not in field], n=1
-  ) or [field for field in everywhere if field.rpartition(".")[2] == last]
+  close = [field for field in everywhere if field.rpartition(".")[2] == last]
+  close = close or difflib.get_close_matches(name, near, n=1)
   return f"did you mean {' or '.join(map(repr, close))}? " if close else ""
 
 
@@ -108,7 +108,7 @@ def comments(path: pathlib.Path) -> dict[str, str]:
       trees[file] = ast.parse(file.read_text())
       todo += _imported(trees[file])
   found: dict[str, str] = {}
-  for file in (*list(trees)[1:], path):
+  for file in sorted(trees, key=lambda file: file.parent != HERE):
     for name, text in _beside(file.read_text(), trees[file]):
       found.setdefault(name, text)
   return found

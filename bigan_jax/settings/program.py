@@ -1,86 +1,47 @@
 """What every command-line program shares: flags read kindly, errors and Ctrl-C in one sentence."""
 
-from collections.abc import Callable, Iterator, Sequence
-import contextlib
-import os
-import pathlib
-import signal
+from collections.abc import Callable, Sequence
+import re
 import sys
-from types import FrameType
 
 from absl import app, flags, logging
+import ml_collections
 
-from bigan_jax.settings import fields, words
+from bigan_jax.settings import fields, interrupts, words
 from bigan_jax.settings.arguments import nearest
 
 TRACEBACK = flags.DEFINE_bool("traceback", False, "Show where an error came from.")
-INTERRUPTED = 130  # the status that shells give what Ctrl-C ended
+NO_VALUE = {  # what Python says of a value that does not fit, and what a person would say
+    "invalid literal for int": "no whole number", "could not convert string to float": "no number",
+    "Non-boolean argument": "neither true nor false",
+}
 HELP = ("--help", "--h", "--?", "--helpshort")
 
 
 def run(main: Callable[[Sequence[str]], None], takes_words: bool = False) -> None:
   """Runs main(argv), and turns what a user can mend into one sentence and exit code 1.
 
-  After Ctrl-C the exit code is INTERRUPTED. A KeyboardInterrupt that carries words has said them.
+  After Ctrl-C the exit code is 130. A KeyboardInterrupt that carries words has said them.
 
   Args:
     main: gets the program's name and, if it `takes_words`, those that are no flags.
   """
-  if signal.getsignal(signal.SIGINT) is _end_at_once:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+  interrupts.end_in_order()
   try:
     app.define_help_flags()
     typed = sys.argv[1:]
     sys.argv[1:] = words.arrange(typed, lambda name: is_switch(name, typed))  # ml_collections looks
     app.run(main, flags_parser=lambda argv: parse_flags(argv, main.__module__, takes_words))
   except KeyboardInterrupt as stop:
-    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # Who cannot wait for the end.
+    interrupts.end_silently()
     if not stop.args:
-      say_interrupted()
-    sys.exit(INTERRUPTED)
+      interrupts.say()
+    sys.exit(interrupts.STATUS)
   except (ValueError, OSError, ArithmeticError, ImportError, MemoryError, RuntimeError) as error:
     sentence = remedy(error)
     if sentence is None or "--traceback" in sys.argv:
       raise
-    sys.exit(f"{name(sys.argv[0])}: {sentence}")
-
-
-def end_at_once() -> None:
-  """From here to `run`, Ctrl-C ends the program where it stands: it has not begun anything yet.
-
-  Call it before imports that take long, of which some would take the exception for their own.
-  Where Ctrl-C is ignored, as by `nohup` or in the background of a script, it stays so.
-  """
-  if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, _end_at_once)
-
-
-@contextlib.contextmanager
-def nothing_begun() -> Iterator[None]:
-  """Within, Ctrl-C ends the program where it stands, as in `end_at_once`."""
-  before = signal.getsignal(signal.SIGINT)
-  end_at_once()
-  try:
-    yield
-  finally:
-    signal.signal(signal.SIGINT, before)
-
-
-def say_interrupted() -> None:
-  """The sentence about Ctrl-C."""
-  print(f"{name(sys.argv[0])}: Interrupted.", file=sys.stderr, flush=True)
-
-
-def _end_at_once(number: int, frame: FrameType | None) -> None:
-  del number, frame
-  say_interrupted()
-  os._exit(INTERRUPTED)
-
-
-def name(program: str) -> str:
-  """A program as errors name it: main.py, or the package that python -m ran."""
-  path = pathlib.Path(program)
-  return path.parent.name if path.stem == "__main__" else path.name
+    sys.exit(f"{interrupts.name(sys.argv[0])}: {sentence}")
 
 
 def remedy(error: Exception) -> str | None:
@@ -102,7 +63,8 @@ def is_switch(flag: str, typed: Sequence[str]) -> bool:
   if not dot or section != words.CONFIG:
     return True  # A switch with "no" before it, or not known.
   config = words.config_among(typed)
-  return config is None or isinstance(fields.flat(fields.load(config)).get(field), bool | None)
+  known = _load(config) if config else None
+  return known is None or isinstance(fields.flat(known).get(field), bool | None)
 
 
 def parse_flags(argv: Sequence[str], module: str, takes_words: bool = False) -> list[str]:
@@ -113,16 +75,14 @@ def parse_flags(argv: Sequence[str], module: str, takes_words: bool = False) -> 
     module: of the program, whose docstring --help begins with.
     takes_words: whether there may be words that are no flags.
   """
-  if any(word in HELP for word in argv[1:]):
-    print(help_text(sys.modules[module].__doc__, argv), end="")
-    sys.exit()
   try:
+    if any(word in HELP for word in argv[1:]):
+      print(help_text(sys.modules[module].__doc__, argv), end="")
+      sys.exit()
     rest = flags.FLAGS(argv)
   except flags.UnrecognizedFlagError as error:
     raise ValueError(_unknown_flag(error.flagname, argv)) from error
-  except flags.Error as error:
-    raise ValueError(_unknown_field(argv) or _one_line(error)) from error
-  except (AttributeError, KeyError, TypeError) as error:  # ml_collections'
+  except Exception as error:  # absl's, ml_collections', or out of a config file
     raise ValueError(_unknown_field(argv) or _one_line(error)) from error
   if rest[1:] and not takes_words:
     raise ValueError(f"Unexpected argument {rest[1]!r}: flags begin with --.")
@@ -160,27 +120,47 @@ def _own_flags() -> list[flags.Flag]:
 
 def _unknown_flag(flag: str, argv: Sequence[str]) -> str:
   config = words.config_among(argv)
-  known = fields.flat(fields.load(config)) if config else {}
-  if flag in known or flag.removeprefix("no") in known:
-    return f"Unknown flag --{flag}: did you mean --config.{flag}?"
+  known = fields.flat(_load(config) or {}) if config else {}
+  for field in (flag, flag.removeprefix("no"), flag.partition(".")[2]):
+    if field in known:
+      return f"Unknown flag --{flag}: did you mean --config.{field}?"
   return f"Unknown flag --{flag}: {nearest(flag, tuple(own.name for own in _own_flags()))}"
 
 
 def _unknown_field(argv: Sequence[str]) -> str | None:
   """The sentence about the first flag that is no field of the config."""
-  config, prefixes = words.config_among(argv), (f"--{words.CONFIG}.", f"--no{words.CONFIG}.")
-  for word in argv if config else ():
-    if word.startswith(prefixes):
-      sentence = fields.unknown(word.partition("=")[0].partition(".")[2], fields.load(config))
-      if sentence:
-        return sentence
+  prefixes = f"--{words.CONFIG}.", f"--no{words.CONFIG}."
+  asked = [word for word in argv if word.startswith(prefixes)]
+  config = words.config_among(argv) if asked else None
+  known = _load(config) if config else None
+  for word in asked if known else ():
+    sentence = fields.unknown(word.partition("=")[0].partition(".")[2], known)
+    if sentence:
+      return sentence
   return None
+
+
+def _load(config: str) -> ml_collections.ConfigDict | None:
+  """The config of FILE.py[:argument], or None if the file or the argument is wrong."""
+  try:
+    return fields.load(config)
+  except Exception:  # Whatever a file of somebody's own raises; absl meets it again.
+    return None
 
 
 def _one_line(error: Exception) -> str:
   while error.args and isinstance(error.args[0], Exception):  # The innermost message is plain.
     error = error.args[0]
-  lines = [line.strip() for line in str(error).splitlines()]
+  missing = re.findall(r"Flag (--\w+) must have a value", str(error))
+  if missing:
+    verb = "is" if len(missing) == 1 else "are"
+    return f"{' and '.join(missing)} {verb} missing: write {missing[0]}=VALUE."
+  for sign, reason in NO_VALUE.items():
+    if sign in str(error):
+      return f"{str(error).removeprefix('flag ').partition(': ')[0]}: this is {reason}."
+  lines = [line.strip() for line in str(error).splitlines() if line.strip()]
   if "Traceback (most recent call last):" in lines:  # Out of a config file: its last line.
-    return [line for line in lines if line][-1].removeprefix("ValueError: ")
-  return " ".join(lines)
+    return lines[-1].removeprefix("ValueError: ")
+  if isinstance(error, ValueError | flags.Error | OSError):
+    return " ".join(lines)
+  return f"The config cannot be read ({type(error).__name__}: {' '.join(lines)}): mend it."

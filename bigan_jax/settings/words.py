@@ -91,8 +91,8 @@ def shipped() -> dict[str, pathlib.Path]:
   """{name: file} of the configs that come with the program."""
   package = pathlib.Path(__file__).parents[1]
   folders = (package.parent / "configs", package / "configs")  # a checkout's, an installation's
-  files = (file for folder in folders for file in folder.glob("[!_]*.py"))
-  return dict(sorted((file.stem, file) for file in files))
+  found = {file.stem: file for folder in folders for file in folder.glob("[!_]*.py")}
+  return dict(sorted(found.items()))
 
 
 def _choose(name: str, known: dict[str, pathlib.Path]) -> str:
