@@ -273,7 +273,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def command() -> None:
-  """The program: see `main.features_command` for the one that pip installs."""
+  """The program."""
   define_flags()
   program.run(main)
 

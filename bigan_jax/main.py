@@ -57,25 +57,9 @@ def main(argv: Sequence[str]) -> None:
 
 
 def command() -> None:
-  """`bigan`, as pip installs it."""
+  """The program, of which two flags must be given."""
   flags.mark_flags_as_required(["config", "workdir"])
   program.run(main)
-
-
-def export_command() -> None:
-  """`bigan-export`, as pip installs it."""
-  interrupts.end_at_once()
-  from bigan_jax import export
-
-  export.command()
-
-
-def features_command() -> None:
-  """`bigan-features`, as pip installs it."""
-  interrupts.end_at_once()
-  from bigan_jax import features
-
-  features.command()
 
 
 if __name__ == "__main__":

@@ -180,28 +180,16 @@ def test_local_processes_cannot_have_more_gpus_than_there_are(
   assert "PROCESSES=2 with GPUS=1 each want more than CUDA_VISIBLE_DEVICES=4" in ended.stderr
 
 
+@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_local_processes_all_get_a_signal(
-    log: pathlib.Path, replace: Callable[[str, str], None]
+    log: pathlib.Path, replace: Callable[[str, str], None], number: int, status: int
 ) -> None:
   replace("python", PROGRAM)
   running = subprocess.Popen(["bash", str(LAUNCH / "local.sh")])
   for i in range(2):
     until(log, f"--process={i}")
-  running.send_signal(signal.SIGTERM)
-  assert running.wait(timeout=10) == 0
-  assert log.read_text().count("saved") == 2
-
-
-def test_local_processes_after_ctrl_c(
-    log: pathlib.Path, replace: Callable[[str, str], None]
-) -> None:
-  """They save, and the status tells that they were interrupted."""
-  replace("python", PROGRAM)
-  running = subprocess.Popen(["bash", str(LAUNCH / "local.sh")], start_new_session=True)
-  for i in range(2):
-    until(log, f"--process={i}")
-  os.killpg(running.pid, signal.SIGINT)  # As a terminal does.
-  assert running.wait(timeout=10) == 130
+  running.send_signal(number)
+  assert running.wait(timeout=10) == status
   assert log.read_text().count("saved") == 2
 
 

@@ -51,9 +51,19 @@ def test_help_comes_at_once() -> None:
     assert part in help_text
 
 
-def test_help_imports_no_jax() -> None:
+def test_help_lists_the_fields_of_a_config() -> None:
+  began = time.monotonic()
+  process = run("--help", "--config", "mnist:gan")
+  assert time.monotonic() - began < 3 and process.returncode == 0
+  for part in ("--coordinator_timeout", "fields of ", "objective='gan'", "optim.rate=0.0002",
+               "constant and decaying together"):
+    assert part in process.stdout
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--config=digits", "--help"]])
+def test_help_imports_no_jax(words: list[str]) -> None:
   code = (
-      "import sys, runpy; sys.argv = ['main', '--help']\n"
+      f"import sys, runpy; sys.argv = ['main', *{words}]\n"
       "try: runpy.run_module('bigan_jax.main', run_name='__main__')\n"
       "except SystemExit: pass\n"
       "print(sorted({'jax', 'flax', 'tensorflow_datasets', 'numpy'} & set(sys.modules)))"
