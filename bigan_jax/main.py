@@ -13,6 +13,7 @@ if __name__ == "__main__":
   interrupts.end_at_once()
 
 from collections.abc import Sequence
+import pathlib
 import sys
 
 from absl import flags
@@ -39,6 +40,7 @@ def main(argv: Sequence[str]) -> None:
   """Runs the job that the config names."""
   del argv
   arguments.refuse_derived(config_flags.get_override_values(flags.FLAGS["config"]))
+  _check_workdir(WORKDIR.value)
   training = CONFIG.value.job == "train"
   (rules if training else downstream).validate(CONFIG.value)
   own = (COORDINATOR.value, PROCESSES.value, PROCESS.value)
@@ -54,6 +56,14 @@ def main(argv: Sequence[str]) -> None:
     stopped = jobs.JOBS[CONFIG.value.job](CONFIG.value, WORKDIR.value)
   if stopped:
     sys.exit(STOPPED.value)
+
+
+def _check_workdir(workdir: str) -> None:
+  """Raises ValueError for a file in its place, or above it."""
+  path = pathlib.Path(workdir).expanduser()
+  for place in (path, *path.parents):
+    if place.is_file():
+      raise ValueError(f"--workdir={workdir}: {place} is a file; name a folder, new or of a run.")
 
 
 def command() -> None:

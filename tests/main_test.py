@@ -104,6 +104,15 @@ def test_a_wrong_flag_is_answered_in_one_sentence(case: str, tmp_path: pathlib.P
   assert time.monotonic() - began < 5 and not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("config", ["digits", "linear_probe", "frozen_layers"])
+def test_a_workdir_that_is_a_file(tmp_path: pathlib.Path, config: str) -> None:
+  """Or lies in one."""
+  (tmp_path / "file").write_text("precious")
+  place = tmp_path / "file" / ("run" if config == "digits" else "")
+  said = sentence(run(f"--workdir={place}", f"--config={config}"))
+  assert said == f"--workdir={place}: {tmp_path}/file is a file; name a folder, new or of a run."
+
+
 def test_a_missing_workdir_is_named() -> None:
   assert "--workdir is missing: write --workdir=VALUE." == sentence(run(DIGITS))
 
