@@ -3,12 +3,17 @@
   python -m bigan_jax.export --workdir=RUN --out=DIR
 """
 
+if __name__ == "__main__":
+  from bigan_jax.settings import interrupts
+
+  interrupts.end_at_once()  # The imports below take a while.
+
 from collections.abc import Sequence
 import functools
 import pathlib
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 import jax
 from jax import export as programs
 import jax.numpy as jnp
@@ -139,8 +144,7 @@ def _read(workdir: str, step: str | int) -> pretrained.Pretrained:
 
 def main(argv: Sequence[str]) -> None:
   """Exports as the flags say."""
-  if argv[1:]:
-    raise app.UsageError(f"Unexpected argument {argv[1]!r}: flags begin with --.")
+  del argv
   values = flags.FLAGS
   step = int(values.step) if values.step.isdigit() else values.step
   export(values.workdir, values.out, values.format, step, values.merge_bn, values.force)
@@ -148,7 +152,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def command() -> None:
-  """`bigan-export`, as pip installs it."""
+  """The program."""
   define_flags()
   program.run(main)
 

@@ -4,6 +4,11 @@
   python -m bigan_jax.features --model=DIR_OR_RUN --sample=100 --out=FOLDER
 """
 
+if __name__ == "__main__":
+  from bigan_jax.settings import interrupts
+
+  interrupts.end_at_once()  # The imports below take a while.
+
 from collections.abc import Iterable, Iterator, Sequence
 import concurrent.futures
 import contextlib
@@ -12,7 +17,7 @@ import pathlib
 from typing import Any, NamedTuple
 import warnings
 
-from absl import app, flags, logging
+from absl import flags, logging
 import chex
 import jax
 import numpy as np
@@ -245,8 +250,7 @@ def _optional(path: str | None) -> Path | None:
 def main(argv: Sequence[str]) -> None:
   """Does what the flags say."""
   values = flags.FLAGS
-  if argv[1:]:
-    raise app.UsageError(f"Unexpected argument {argv[1]!r}: flags begin with --.")
+  del argv
   if bool(values.images) == bool(values.sample):
     raise ValueError("Give either --images=FOLDER or --sample=N.")
   out, reconstruct = _optional(values.out), _optional(values.reconstruct)
@@ -270,7 +274,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def command() -> None:
-  """`bigan-features`, as pip installs it."""
+  """The program."""
   define_flags()
   program.run(main)
 

@@ -1,4 +1,7 @@
-"""The jobs that a config can name: each puts data, networks and a run folder together."""
+"""The jobs that a config can name: each puts data, networks and a run folder together.
+
+Those that train return whether SIGTERM stopped them before their end.
+"""
 
 import functools
 
@@ -16,8 +19,12 @@ from bigan_jax.transfer import fine_tuning, frozen_layers
 from bigan_jax.transfer.voc import classification, detection, segmentation
 
 
-def train(config: ml_collections.ConfigDict, workdir: str) -> None:
-  """Trains a feature learner and judges it on the way (paper, sections 3 and 4)."""
+def train(config: ml_collections.ConfigDict, workdir: str) -> bool:
+  """Trains a feature learner and judges it on the way (paper, sections 3 and 4).
+
+  Returns:
+    Whether SIGTERM stopped it before its end.
+  """
   # What is sure to be refused is refused before pictures are prepared and read.
   rules.validate_share(config.batch_size, jax.device_count())
   check_run(workdir, config.to_dict(), rules.FREE_TO_CHANGE)
@@ -33,6 +40,7 @@ def train(config: ml_collections.ConfigDict, workdir: str) -> None:
       evaluators = [*judge.evaluators(), pictures.painter(judge, run.write_picture)]
       training = learner.prepare(config, run, train_set, batches.assembler(config), evaluators)
       learner.train(training, interrupted)
+      return interrupted()
 
 
 SUPERVISED = {

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 ORDER = (  # Rooms from the top floor down: each may import from itself and from those below.
+    "commands",
     "main",
     "jobs",
     "export features import_official",

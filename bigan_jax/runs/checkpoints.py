@@ -235,6 +235,9 @@ def _choose_step(folder: pathlib.Path, step: str | int, steps: Sequence[int]) ->
   if step == "latest":
     return steps[-1]
   if step == "best":
+    if list(steps) == [0] and "imported" not in _read_json(_steps(folder)[0] / "info")["config"]:
+      raise ValueError(f"{folder} holds the networks before training alone, which are never the "
+                       "best: train on, or ask for 'latest'.")
     with contextlib.suppress(Exception):
       best = Best(*_read_json(_steps(folder)[steps[-1]] / "info")["best"])
       if (found := best_step(folder, best)) is not None:

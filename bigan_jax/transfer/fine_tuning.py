@@ -3,6 +3,7 @@
 from collections.abc import Callable
 import functools
 import json
+import signal
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -69,8 +70,12 @@ class Job(NamedTuple):
   summary: Callable[[dict], str]
 
 
-def run(job: Job, config: ml_collections.ConfigDict, workdir: str) -> None:
-  """Trains, judges, and writes results.json; the same call continues what was interrupted."""
+def run(job: Job, config: ml_collections.ConfigDict, workdir: str) -> bool:
+  """Trains, judges, and writes results.json; the same call continues what was interrupted.
+
+  Returns:
+    Whether SIGTERM stopped it before its end.
+  """
   origin = source.read(config.encoder, config.encoder_step) if config.encoder else None
   config = job.resolve(config, origin)
   last_epoch = config.stop_epoch or config.epochs
@@ -82,6 +87,7 @@ def run(job: Job, config: ml_collections.ConfigDict, workdir: str) -> None:
       results = _train(config, folder, origin, job.task(config, folder), interrupted)
     if results is not None:
       print(job.summary(results))
+    return results is None
 
 
 def _train(
@@ -92,6 +98,7 @@ def _train(
   state = loop.fit(prepare(config, folder, origin, task), interrupted)
   if interrupted():
     return None
+  signal.signal(signal.SIGINT, signal.default_int_handler)  # All is saved: Ctrl-C need not wait.
   results = {
       "job": config.job, "source": config.source, "learner": config.learner,
       "frozen": len(task.frozen), "init": config.init,

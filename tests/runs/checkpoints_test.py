@@ -229,6 +229,18 @@ def test_a_network_that_is_not_there_is_one_sentence(tmp_path):
     checkpoints.restore_network(str(tmp_path), "E")
 
 
+@pytest.mark.parametrize("own", [{}, {"imported": "PREFIX"}])
+def test_networks_before_training_are_never_the_best(tmp_path, own):
+  """Unless they were trained elsewhere, and imported."""
+  with workdir.open_run(str(tmp_path), {**CONFIG, **own}, best=("score", "max")) as run:
+    run.save_networks(0, {"E": {"a": np.zeros(1)}}, {"score": 3.0})
+  if own:
+    assert checkpoints.restore_network(str(tmp_path), "E", "best")[1]["step"] == 0
+    return
+  with pytest.raises(ValueError, match="never the best: train on, or ask for 'latest'"):
+    checkpoints.restore_network(str(tmp_path), "E", "best")
+
+
 def test_unreadable_metrics_are_never_the_best_and_stop_nothing(tmp_path):
   save_scores(tmp_path, {1: {"score": 9.0}, 2: {"score": 5.0}})
   (tmp_path / "networks" / "00000001" / "info" / "metadata").write_bytes(b"\0" * 40)

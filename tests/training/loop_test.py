@@ -1,6 +1,7 @@
 """Tests of the loop: stops, kills and damage cost no bit of the result."""
 
 from collections.abc import Callable
+import contextlib
 import json
 import os
 import pathlib
@@ -49,13 +50,34 @@ def test_gradient_norms_are_root_mean_squares() -> None:
 
 def test_a_second_interrupt_stops_at_once() -> None:
   before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-  with loop.interruption() as interrupted:
+  at_the_end = pytest.raises(KeyboardInterrupt, match="the run is saved")
+  with at_the_end, loop.interruption() as interrupted:
     assert not interrupted()
     os.kill(os.getpid(), signal.SIGINT)
     assert interrupted()
     with pytest.raises(KeyboardInterrupt):
       os.kill(os.getpid(), signal.SIGINT)
   assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+@pytest.mark.parametrize("came, says", [
+    ((signal.SIGTERM,), None), ((signal.SIGINT,), "the run is saved"),
+    ((signal.SIGTERM, signal.SIGINT), "the run is saved"), ((), None),
+])
+def test_ctrl_c_is_told_at_the_end_and_sigterm_is_not(
+    came: tuple[int, ...], says: str | None
+) -> None:
+  expected = pytest.raises(KeyboardInterrupt, match=says) if says else contextlib.nullcontext()
+  with expected, loop.interruption() as interrupted:
+    for number in came:
+      os.kill(os.getpid(), number)
+    assert interrupted() == bool(came)
+
+
+def test_ctrl_c_that_nobody_saved_for_has_no_words() -> None:
+  with pytest.raises(KeyboardInterrupt) as stop, loop.interruption():
+    os.kill(os.getpid(), signal.SIGINT)
+  assert not stop.value.args
 
 
 # Whole runs

@@ -4,6 +4,11 @@ Folders of training runs give curves, last numbers, and the newest of each pictu
 (linear probe, neighbours, frozen layers) give their tables and pictures.
 """
 
+if __name__ == "__main__":
+  from bigan_jax.settings import interrupts
+
+  interrupts.end_at_once()
+
 import base64
 from collections.abc import Iterable, Sequence
 import csv
@@ -186,4 +191,4 @@ def main(argv: Sequence[str]) -> None:
 if __name__ == "__main__":
   matplotlib.use("agg")
   flags.mark_flag_as_required("out")
-  program.run(main)
+  program.run(main, takes_words=True)

@@ -1,5 +1,10 @@
 """Table 1 from run folders, beside the paper's numbers: launch/table1.sh prints it."""
 
+if __name__ == "__main__":
+  from bigan_jax.settings import interrupts
+
+  interrupts.end_at_once()
+
 from collections import defaultdict
 import json
 import pathlib

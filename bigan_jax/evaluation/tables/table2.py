@@ -1,5 +1,10 @@
 """Table 2 from run folders, beside the paper's numbers: launch/table2.sh prints it."""
 
+if __name__ == "__main__":
+  from bigan_jax.settings import interrupts
+
+  interrupts.end_at_once()
+
 from collections import defaultdict
 from collections.abc import Sequence
 import pathlib

@@ -1,5 +1,10 @@
 """Table 3 from run folders, beside the paper's numbers: launch/table3.sh prints it."""
 
+if __name__ == "__main__":
+  from bigan_jax.settings import interrupts
+
+  interrupts.end_at_once()
+
 from collections import defaultdict
 from collections.abc import Sequence
 import json
