@@ -47,6 +47,7 @@ IMAGENET = {
     "E": {"first_bn": False},
     "D": {"width": 8, "z_output": False},
 }
+ALEXNET_D = {**IMAGENET, "family": "dcgan_alexnet_D", "D": {"first_bn": False}}
 
 
 class Case(NamedTuple):
@@ -76,6 +77,10 @@ CASES = {
     ),
     "imagenet_highres_bigan": Case(
         "bigan", {**IMAGENET, "encoder_shape": (112, 112, 3)}, updates=0
+    ),
+    # The plain GAN, beside which the authors' run trains an E that touches neither G nor D.
+    "imagenet_alexnet_gan": Case(
+        "latent_regressor", ALEXNET_D, weights=(1e-6, 2e-4, 2e-4), losses=5e-3, samples=1e-3
     ),
 }
 
