@@ -26,7 +26,7 @@ FLAGS = {
     "digits": f"{ONCE} {NARROW} --config.batch_size=500",
     "mnist": f"--config.data.name=fake {ONCE} {NARROW}",
     "own": f"{ONCE} {SMALL} --config.batch_size=60",
-    "probe": "--config.train_images=100 --config.test_images=50 --config.calibration_steps=1",
+    "probe": "--config.train_images=100 --config.judged_images=50 --config.calibration_steps=1",
 }
 
 
