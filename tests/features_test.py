@@ -86,9 +86,10 @@ def test_another_layer_into_parquet(digits: features.loaded.Model, folder: pathl
 
 def test_layers_by_the_names_of_probes_and_metrics(digits: features.loaded.Model) -> None:
   names = ("e-", "fc2", "e", "logits", "fc1")
-  assert [features.find_layer(digits, n) for n in names] == ["fc2", "fc2", "logits", "logits", "fc1"]
-  with pytest.raises(ValueError, match="Unknown layer 'f-': did you mean 'e-'. choose .*, e-, e"):
-    features.find_layer(digits, "f-")
+  found = [features.find_layer(digits, name) for name in names]
+  assert found == ["fc2", "fc2", "logits", "logits", "fc1"]
+  with pytest.raises(ValueError, match="Unknown layer 'fe-': did you mean 'e-'. choose .*, e-, e"):
+    features.find_layer(digits, "fe-")
 
 
 def small_convolutional() -> ml_collections.ConfigDict:

@@ -1,4 +1,4 @@
-"""The package as Python sees it: what it shows, that it trains, and the files that say whose it is."""
+"""The package as Python sees it: what it shows, that it trains, and whose it is."""
 
 from collections.abc import Callable
 import configparser
