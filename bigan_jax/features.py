@@ -27,6 +27,7 @@ import tqdm
 from bigan_jax.data import files
 from bigan_jax.data.builders import image_folder, presize
 from bigan_jax.data.preprocess import shrink, to_native, to_uint8
+from bigan_jax.evaluation.layer_features import CODE, LAST
 from bigan_jax.exchange import feature_files, loaded
 from bigan_jax.exchange.feature_files import Rows
 from bigan_jax.machine import progress
@@ -45,7 +46,7 @@ def define_flags() -> None:
   flags.DEFINE_string("model", None, "Run folder, or one of bigan_jax.export.", required=True)
   flags.DEFINE_string("images", None, "Folder of pictures, at any depth.")
   flags.DEFINE_string("out", None, "FILE.npz or FILE.parquet; with --sample, a folder.")
-  flags.DEFINE_string("layer", None, "Of the features; default: the last hidden one.")
+  flags.DEFINE_string("layer", None, "Of the features; default: e-, the last hidden one.")
   flags.DEFINE_string("reconstruct", None, "Folder for pictures of x beside G(E(x)).")
   flags.DEFINE_integer("sample", None, "How many samples G(z) to write.", lower_bound=1)
   flags.DEFINE_integer("seed", 0, "Of the samples.", lower_bound=0)
@@ -56,7 +57,7 @@ def define_flags() -> None:
 class Task(NamedTuple):
   """What is made of a folder of pictures.
 
-  layer: of E, whose activations are the features.
+  layer: of E, whose activations are the features; see `find_layer`.
   out: a file of features, or None. reconstruct: a folder of pictures, or None; not both None.
   threads: that decode pictures.
   """
@@ -91,6 +92,7 @@ def describe_folder(task: Task) -> tuple[int, list[tuple[str, str]]]:
   names, write, skipped = _find(task.images), _writer(task), []
   if task.reconstruct and _holds(task.reconstruct, task.images):
     raise ValueError(f"{task.reconstruct} holds the pictures of --images: choose another folder.")
+  task = task._replace(layer=find_layer(task.model, task.layer))
   how, shape = task.model.view, task.model.layers[task.layer]
   about = {"layer": task.layer, "shape": shape, "step": task.model.step, "view": how._asdict()}
   with contextlib.ExitStack() as stack:
@@ -178,11 +180,20 @@ def _holds(folder: Path, inner: str) -> bool:
   return Path(inner).resolve().is_relative_to(folder.resolve())
 
 
+def find_layer(model: loaded.Model, name: str) -> str:
+  """A layer of E by its own name, or by those of probes and metrics: "e-", and "e" for the code.
+
+  Raises:
+    ValueError: there is none of that name.
+  """
+  names = {**{layer: layer for layer in model.layers}, LAST: model.feature_layer, CODE: "logits"}
+  if name not in names:
+    raise ValueError(f"Unknown layer {name!r}: {nearest(name, tuple(names))}")
+  return names[name]
+
+
 def _writer(task: Task) -> Any:
   """What consumes the rows, by the name of the file."""
-  if task.layer not in task.model.layers:
-    known = nearest(task.layer, tuple(task.model.layers))
-    raise ValueError(f"Unknown layer {task.layer!r}: {known}")
   if task.out is None:
     return lambda path, rows, about: [None for _ in rows]
   if task.out.suffix not in feature_files.WRITERS:
@@ -266,7 +277,7 @@ def main(argv: Sequence[str]) -> None:
   if model.E is None:
     raise ValueError(f"{values.model} has no encoder, being a plain GAN: it can only --sample.")
   warnings.filterwarnings("ignore", module=r"PIL\.")  # On large pictures and odd metadata.
-  layer = values.layer or model.feature_layer
+  layer = values.layer or LAST
   images = os.path.expanduser(values.images)
   task = Task(model, images, layer, out, reconstruct, values.force, presize.cores())
   listed = out or reconstruct

@@ -84,6 +84,14 @@ def test_another_layer_into_parquet(digits: features.loaded.Model, folder: pathl
   np.testing.assert_allclose(np.tanh(logits / 2), found["code"], atol=1e-5)
 
 
+def test_layers_by_the_names_of_probes_and_metrics(digits: features.loaded.Model) -> None:
+  names = ("e-", "fc2", "e", "logits", "fc1")
+  found = [features.find_layer(digits, name) for name in names]
+  assert found == ["fc2", "fc2", "logits", "logits", "fc1"]
+  with pytest.raises(ValueError, match="Unknown layer 'fe-': did you mean 'e-'. choose .*, e-, e"):
+    features.find_layer(digits, "fe-")
+
+
 def small_convolutional() -> ml_collections.ConfigDict:
   config = convolutional("paper")
   config.model.E.widths = (2, 2, 2, 2, 2)
@@ -171,7 +179,7 @@ def test_the_command_line(tmp_path: pathlib.Path, folder: pathlib.Path, tiny: Ca
     command = [sys.executable, "-m", "bigan_jax.features", f"--model={tmp_path / model}", *words]
     return subprocess.run(command, timeout=120, capture_output=True, text=True)
   out = tmp_path / "f.npz"
-  done = call("run", images=folder, out=out, layer="fc1")
+  done = call("run", images=folder, out=out, layer="e-")
   assert done.returncode == 0 and done.stdout == f"{COUNT} pictures.\n"
   assert "Skipped 2 unreadable files, such as broken.jpg (cannot be decoded)" in done.stderr
   assert len((tmp_path / "f.npz.skipped.txt").read_text().splitlines()) == 2
