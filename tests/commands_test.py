@@ -1,78 +1,142 @@
-"""README and docs: their commands and their links.
+"""The commands of README and docs run as they are printed; their links and files are there.
 
-Nothing is run here. Of each command of the program, in fenced blocks, tables and text, the flags
-are parsed, the config is built and its rules are checked. Scripts under launch/ must exist. That
-the programs do what they are told is tested in main_test.py, export_test.py and features_test.py.
+Every `python -m bigan_jax.X` is run in one folder: placeholders stand in one table, and sizes are
+cut by one list of flags a kind of network. Of commands that differ in --workdir alone one is run.
+A page marks what needs more than this by `<!-- needs: ... -->` above a block;
+such commands, and those of NEEDING, have their flags and their config checked instead (benchmark
+and import_official are run by tests of their own). Scripts of launch/ are asked for their usage.
 """
 
+import os
 import pathlib
 import re
 import shlex
+import subprocess
 import sys
 
-from absl import flags
-from ml_collections import config_flags
+import numpy as np
+from PIL import Image
 import pytest
 
-from bigan_jax.settings import arguments, downstream, rules
+from bigan_jax.settings import downstream, fields, rules, words
+from tests.conftest import TINY
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 FILLED = {  # What stands for a placeholder.
-    "JOB": "configs/linear_probe.py", "S": "0", "N": "2", "PREFIX": "weights/bigan",
-    "VARIANT": "bigan", "configs/X.py": "configs/mnist.py", "HOST:PORT": "localhost:1234",
+    "RUN": "runs/digits", "OUT": "out", "MODEL": "digits-bigan", "DIR": "pictures", "S": "0",
+    "N": "2", "JOB": "configs/neighbours.py", "PREFIX": "weights/bigan", "VARIANT": "bigan",
+    "configs/X.py": "configs/mnist.py", "HOST:PORT": "localhost:1234",
 }
-MODULES = {"main": "main.py", "export": "export.py", "features": "features.py",
-           "import_official": "import_official.py", "benchmark": "benchmark/__main__.py"}
 NEEDS = {"cluster", "GPU", "ImageNet"}
+NEEDING = ("configs/imagenet", "bigan_jax.import_official", "bigan_jax.benchmark", "--config.stop")
+PERCEPTRONS = [f"--config.{name}={value}" for name, value in TINY.items()]
+IMAGES = [
+    "--config.batch_size=4", "--config.epochs=1", "--config.calibration_steps=1",
+    "--config.eval.samples=100", "--config.eval.images=4", "--config.eval.references=8",
+    "--config.steps_per_dispatch=1", "--config.model.latent_dim=3", "--config.model.G.width=1",
+    "--config.model.D.width=1", "--config.model.E.widths=(2,2,2,2,2)", "--config.data.edge=20",
+    "--config.model.image_shape=(16,16,3)", "--config.model.encoder_shape=(16,16,3)",
+    "--config.optim.rate=1e-4",
+]
+CUT = {"digits": PERCEPTRONS, "mnist": [*PERCEPTRONS, "--config.data.name=fake"],
+       "image_folder": IMAGES, "linear_probe": ["--config.neighbours=1"], "neighbours": []}
 
 
 def commands(text: str) -> list[str]:
-  """Every `python -m bigan_jax.X ...` of a page, on one line, without what follows && or #."""
+  """Every command of a page on one line, without what follows && or #."""
   text = re.sub(r"\\\n\s*", " ", text)
   fenced = re.findall(r"^```bash\n(.*?)^```", text, re.M | re.S)
   lines = [line for block in fenced for line in block.splitlines()]
   inline = re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
   parts = [part for line in lines + inline for part in " ".join(line.split()).split("&&")]
-  return [part.strip() for part in parts if part.strip().startswith("python -m bigan_jax.")]
+  return [p.strip() for p in parts if p.strip().startswith(("python -m bigan_jax.", "launch/"))]
 
 
-def filled(value: str) -> str:
-  """A flag with its placeholders filled from the table."""
+def fill(command: str) -> str:
+  """A command with its placeholders filled from the table."""
   return re.sub(r"(?<![\w./])(" + "|".join(map(re.escape, FILLED)) + r")(?![\w/])",
-                lambda found: FILLED[found[1]], value)
+                lambda found: FILLED[found[1]], command)
 
 
-CASES = [(page, command) for page in PAGES for command in commands(page.read_text())]
+PRINTED = [(page.name, command) for page in PAGES for command in commands(page.read_text())]
+PROGRAMS = list(dict.fromkeys(fill(c) for _, c in PRINTED if not c.startswith("launch/")))
+RUN = [c for c in PROGRAMS if not any(needing in c for needing in NEEDING)]
+KINDS = list({re.sub(r"--workdir=\S+", "", command): command for command in RUN}.values())
 
 
-@pytest.mark.parametrize("page, command", CASES, ids=[f"{p.name}: {c}" for p, c in CASES])
-def test_flags_exist_and_the_config_is_accepted(
-    page: pathlib.Path, command: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-  _, _, module, *words = shlex.split(command, comments=True)
-  source = (ROOT / "bigan_jax" / MODULES[module.removeprefix("bigan_jax.")]).read_text()
-  known = set(re.findall(r'DEFINE_\w+\(\s*"(\w+)"', source))
-  names = {word[2:].partition("=")[0] for word in words if not word.startswith("--config.")}
-  assert all(word.startswith("--") for word in words) and names <= known, page.name
-  chosen = [filled(word) for word in words if word.startswith("--config")]
-  if chosen:
-    values = flags.FlagValues()
-    holder = config_flags.DEFINE_config_file("config", flag_values=values)
-    chosen.sort(key=lambda word: word.startswith("--config."))
-    words = ["program", *map(arguments.find_file, chosen)]
-    monkeypatch.setattr(sys, "argv", words)  # ml_collections reads overrides there.
-    values(words)
-    config = holder.value
+@pytest.fixture(scope="module")
+def folder(
+    tmp_path_factory: pytest.TempPathFactory, quick_compilation: None
+) -> pathlib.Path:
+  """Where the commands are started: a folder of pictures, and the run and export that RUN mean."""
+  path = tmp_path_factory.mktemp("somewhere")
+  for i in range(12):
+    place = path / "pictures" / "ab"[i % 2] / f"{i}.png"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.RandomState(i).randint(256, size=(24, 24, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(place)
+  return path
+
+
+def run(command: str, folder: pathlib.Path) -> None:
+  """Runs a printed command with the flags that cut its size."""
+  _, *parts = shlex.split(command, comments=True)
+  chosen = words.config_among(parts)
+  kind = pathlib.Path(chosen.partition(":")[0]).stem if chosen else ""
+  done = subprocess.run(
+      [sys.executable, *parts, *CUT.get(kind, [])], cwd=folder, capture_output=True, text=True,
+      env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=300,
+  )
+  assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+
+
+def test_commands_run_as_printed(folder: pathlib.Path) -> None:
+  first = sorted(KINDS, key=lambda c: ("configs/digits.py" not in c, "bigan_jax.export" not in c))
+  for number, command in enumerate(first):
+    own = command if number < 2 else re.sub(r"--workdir=\S+", f"--workdir=out{number}", command)
+    run(own, folder)
+  assert (folder / "features.npz").is_file() and (folder / "digits-bigan" / "README.md").is_file()
+  assert len(list((folder / "runs" / "digits" / "pictures" / "samples").iterdir())) == 2
+
+
+def test_every_kind_of_program_is_among_them() -> None:
+  programs = {command.split()[2] for command in KINDS}
+  assert {"bigan_jax.main", "bigan_jax.export", "bigan_jax.features"} <= programs
+  configs = {name for name in CUT if any(f"configs/{name}" in command for command in KINDS)}
+  assert configs >= {"digits", "mnist", "image_folder", "linear_probe"}
+
+
+@pytest.mark.parametrize("command", PROGRAMS)
+def test_flags_exist_and_the_config_is_accepted(command: str) -> None:
+  _, _, module, *parts = shlex.split(command, comments=True)
+  place = ROOT.joinpath(*module.split("."))
+  file = place / "__main__.py" if place.is_dir() else place.with_suffix(".py")
+  known = {"help", *re.findall(r'DEFINE_\w+\(\s*"(\w+)"', file.read_text())}
+  names = [part[2:].partition("=")[0] for part in parts]
+  assert all(part.startswith("--") for part in parts)
+  assert {name for name in names if not name.startswith("config.")} <= known
+  if chosen := words.config_among(parts):
+    config = fields.load(chosen)
+    for part in parts:
+      name, _, value = part.removeprefix("--config.").partition("=")
+      if part.startswith("--config."):
+        assert fields.unknown(name, config) is None
+        kind = type(fields.flat(config)[name])
+        config.update_from_flattened_dict({name: kind(value)})
     (rules if config.job == "train" else downstream).validate(config)
 
 
-def test_commands_are_found() -> None:
-  assert {page.name for page, _ in CASES} >= {"README.md", "data.md", "export.md", "results.md"}
+@pytest.mark.parametrize("script", sorted(
+    {command.split()[0] for _, command in PRINTED if re.match(r"launch/\w+\.sh", command)}
+))
+def test_scripts_say_how_they_are_used(script: str) -> None:
+  done = subprocess.run(["bash", ROOT / script, "--help"], capture_output=True, text=True)
+  assert done.returncode == 0 and script in done.stdout
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_anchors_scripts_and_marks_exist(page: pathlib.Path) -> None:
+def test_links_anchors_and_marks_exist(page: pathlib.Path) -> None:
   text = page.read_text()
   for target in re.findall(r"\]\(([^)\s]+)\)", text):
     if target.startswith("http"):
@@ -83,11 +147,9 @@ def test_links_anchors_scripts_and_marks_exist(page: pathlib.Path) -> None:
     heads = re.findall(r"^#+ (.+)$", path.read_text(), re.M) if anchor else []
     found = {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
     assert not anchor or anchor in found, target
-  for script in re.findall(r"launch/\w+\.(?:sh|ipynb|yaml)", text):
-    assert (ROOT / script).exists(), script
   assert set(re.findall(r"<!-- needs: (\w+) -->\n```bash", text)) <= NEEDS
   assert text.count("<!-- needs:") == len(re.findall(r"<!-- needs: \w+ -->\n```bash", text))
 
 
-def test_front_page_is_short() -> None:
+def test_the_front_page_is_short() -> None:
   assert len((ROOT / "README.md").read_text().splitlines()) <= 150

@@ -12,6 +12,7 @@ from bigan_jax.runs import checkpoints, workdir
 def verdict(rows: Sequence[dict[str, Any]], path: pathlib.Path) -> str:
   """One sentence about the last row of metrics.jsonl, beside that of step 0.
 
+  Samples are as far from the pictures as a picture is, in the mean, from the nearest of them (NND).
   Parts whose numbers an objective lacks, or that are no numbers, are left out.
   """
   first, last = rows[0], rows[-1]
@@ -22,7 +23,7 @@ def verdict(rows: Sequence[dict[str, Any]], path: pathlib.Path) -> str:
   if last.get("NND") is not None:
     known = first["step"] == 0 < last["step"] and first.get("NND") is not None
     before = f" (before training {first['NND']:.2f})" if known else ""
-    parts.append(f"samples {last['NND']:.2f} from the nearest picture{before}")
+    parts.append(f"samples {last['NND']:.2f} from the pictures{before}")
   found = ", ".join(parts) or "no number of the last evaluation is finite"
   name = workdir.name_of(path)
   return f"{name}: {found}; pictures in {name}/pictures."
