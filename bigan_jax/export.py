@@ -3,15 +3,21 @@
   python -m bigan_jax.export --workdir=RUN --out=DIR
 """
 
+if __name__ == "__main__":
+  from bigan_jax.settings import interrupts
+
+  interrupts.end_at_once()  # The imports below take a while.
+
 from collections.abc import Sequence
 import functools
 import pathlib
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 import jax
 from jax import export as programs
 import jax.numpy as jnp
+import ml_collections
 
 from bigan_jax.data import files
 from bigan_jax.exchange import exported, loaded, model_card, pretrained
@@ -19,10 +25,9 @@ from bigan_jax.models import merging
 from bigan_jax.runs import outputs
 from bigan_jax.settings import program
 from bigan_jax.settings.arguments import nearest
-from bigan_jax.training.objectives import OBJECTIVES
 
 FORMATS = ("safetensors", "stablehlo")
-PROGRAMS = {"E": "encoder.stablehlo", "G": "generator.stablehlo"}
+PROGRAMS = {"E": "encoder.stablehlo", "G": "generator.stablehlo", "D": "discriminator.stablehlo"}
 PLATFORMS = ("cpu", "cuda", "tpu")
 CARD = "README.md"
 
@@ -34,16 +39,17 @@ def define_flags() -> None:
   flags.DEFINE_list("format", list(FORMATS), "Which of safetensors, stablehlo.")
   flags.DEFINE_string("step", "latest", "latest, best, or a number of updates.")
   flags.DEFINE_bool("merge_bn", False, "Fold batch norm into kernels and biases.")
+  flags.DEFINE_string("license", None, "Of the weights, as the hub names it: apache-2.0, mit, ...")
   flags.DEFINE_bool("force", False, "Replace an earlier export.")
 
 
 def export(
     workdir: str, out: str, formats: Sequence[str] = FORMATS, step: str | int = "latest",
-    merge_bn: bool = False, force: bool = False,
+    merge_bn: bool = False, force: bool = False, license: str | None = None,
 ) -> None:
-  """Writes `out`: model.safetensors, encoder.stablehlo and generator.stablehlo, README.md.
+  """Writes `out`: model.safetensors, encoder.stablehlo and the like of G and D, README.md.
 
-  Of a plain GAN, which has no encoder, G and D.
+  A plain GAN has no encoder, an autoencoder no D.
 
   Args:
     workdir: a run folder.
@@ -52,13 +58,16 @@ def export(
     step: "latest", "best" or a number.
     merge_bn: fold each batch norm into the kernel before it and a bias.
     force: replace `out` if it is an earlier export.
+    license: of the weights, by the hub's name of it, for the head of the card.
 
   Raises:
-    ValueError: an unknown format; the run has no such step; an array is not finite.
+    ValueError: an unknown format; no name of a license; the run has no such step; an array is not
+      finite.
     FileExistsError: `out` is there.
     FileNotFoundError, OSError: the run has no network that can be read.
   """
   _check_formats(formats)
+  model_card.check_license(license)
   found = _read(workdir, step)
   if merge_bn:
     merged = {player: merging.merge(v) for player, v in found.variables.items()}
@@ -71,16 +80,17 @@ def export(
       for player, file in PROGRAMS.items():
         if player in found.variables:
           (folder / file).write_bytes(serialize(found, player))
-    card = model_card.text(info, sorted(path.name for path in folder.iterdir()), merge_bn)
+    names = sorted(path.name for path in folder.iterdir())
+    card = model_card.text(info, names, merge_bn, license)
     (folder / CARD).write_text(card)
 
 
 def describe(found: pretrained.Pretrained) -> dict[str, Any]:
   """What readers of the weights want to know, in plain JSON values."""
   how, config = files.view(found.config), found.config
-  sees = {"E": how.shape, "G": (config.model.latent_dim,), "D": tuple(config.model.image_shape)}
+  sees = _inputs(config)
   layers = {
-      player: loaded.layer_shapes(getattr(found.networks, player), variables, sees[player])
+      player: loaded.layer_shapes(getattr(found.networks, player), variables, *sees[player])
       for player, variables in found.variables.items()
   }
   if "G" in layers:
@@ -95,19 +105,26 @@ def describe(found: pretrained.Pretrained) -> dict[str, Any]:
 
 
 def serialize(found: pretrained.Pretrained, player: str) -> bytes:
-  """E or G with its weights as StableHLO for any batch, on every platform; see jax.export.
+  """A network with its weights as StableHLO for any batch, on every platform; see jax.export.
 
-  E: x -> (code, {layer: activation}); G: z -> x, as in loaded.Model.
+  E: x -> (code, {layer: activation}); G: z -> x; D: x and, jointly, z -> (logits,
+  {layer: activation}), as in loaded.Model.
   """
-  apply, shape = {
-      "E": (loaded.encode, tuple(found.config.model.encoder_shape)),
-      "G": (loaded.generate, (found.config.model.latent_dim,)),
-  }[player]
+  apply = {"E": loaded.encode, "G": loaded.generate, "D": loaded.judge}[player]
   network, variables = getattr(found.networks, player), found.variables[player]
   batch, = programs.symbolic_shape("batch")
-  x = jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
+  inputs = [jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
+            for shape in _inputs(found.config)[player]]
   run = jax.jit(functools.partial(apply, network, variables))
-  return bytes(programs.export(run, platforms=PLATFORMS)(x).serialize())
+  return bytes(programs.export(run, platforms=PLATFORMS)(*inputs).serialize())
+
+
+def _inputs(config: ml_collections.ConfigDict) -> dict[str, list[tuple[int, ...]]]:
+  """{player: shapes of one of each of its inputs}."""
+  return {
+      "E": [tuple(config.model.encoder_shape)], "G": [(config.model.latent_dim,)],
+      "D": list(loaded.judged_shapes(config).values()),
+  }
 
 
 def is_export(folder: pathlib.Path) -> bool:
@@ -132,23 +149,21 @@ def _check_formats(formats: Sequence[str]) -> None:
 def _read(workdir: str, step: str | int) -> pretrained.Pretrained:
   if exported.is_export(pathlib.Path(workdir).expanduser()):
     raise ValueError(f"{workdir} is an export already: name the run folder that it came from.")
-  found = loaded.read(workdir, step)
-  judged = OBJECTIVES[found.config.objective].judged
-  return pretrained.read(workdir, tuple(dict.fromkeys(["G", judged])), found.step)
+  return loaded.read(workdir, step)
 
 
 def main(argv: Sequence[str]) -> None:
   """Exports as the flags say."""
-  if argv[1:]:
-    raise app.UsageError(f"Unexpected argument {argv[1]!r}: flags begin with --.")
+  del argv
   values = flags.FLAGS
   step = int(values.step) if values.step.isdigit() else values.step
-  export(values.workdir, values.out, values.format, step, values.merge_bn, values.force)
+  export(values.workdir, values.out, values.format, step, values.merge_bn, values.force,
+         values.license)
   print(f"Wrote {values.out}: see its {CARD}.")
 
 
 def command() -> None:
-  """`bigan-export`, as pip installs it."""
+  """The program."""
   define_flags()
   program.run(main)
 

@@ -4,6 +4,11 @@
   python -m bigan_jax.features --model=DIR_OR_RUN --sample=100 --out=FOLDER
 """
 
+if __name__ == "__main__":
+  from bigan_jax.settings import interrupts
+
+  interrupts.end_at_once()  # The imports below take a while.
+
 from collections.abc import Iterable, Iterator, Sequence
 import concurrent.futures
 import contextlib
@@ -12,7 +17,7 @@ import pathlib
 from typing import Any, NamedTuple
 import warnings
 
-from absl import app, flags
+from absl import flags
 import chex
 import jax
 import numpy as np
@@ -22,8 +27,10 @@ import tqdm
 from bigan_jax.data import codec, files, folders, survey
 from bigan_jax.data.builders import presize
 from bigan_jax.data.preprocess import shrink, to_native, to_uint8
+from bigan_jax.evaluation.layer_features import CODE, LAST
 from bigan_jax.exchange import feature_files, loaded
 from bigan_jax.exchange.feature_files import Rows
+from bigan_jax.machine import progress
 from bigan_jax.models import latents
 from bigan_jax.runs import outputs
 from bigan_jax.settings import program
@@ -38,7 +45,7 @@ def define_flags() -> None:
   flags.DEFINE_string("model", None, "Run folder, or one of bigan_jax.export.", required=True)
   flags.DEFINE_string("images", None, "Folder of pictures, at any depth.")
   flags.DEFINE_string("out", None, "FILE.npz or FILE.parquet; with --sample, a folder.")
-  flags.DEFINE_string("layer", None, "Of the features; default: the last hidden one.")
+  flags.DEFINE_string("layer", None, "Of the features; default: e-, the last hidden one.")
   flags.DEFINE_string("reconstruct", None, "Folder for pictures of x beside G(E(x)).")
   flags.DEFINE_integer("sample", None, "How many samples G(z) to write.", lower_bound=1)
   flags.DEFINE_integer("seed", 0, "Of the samples.", lower_bound=0)
@@ -49,7 +56,7 @@ def define_flags() -> None:
 class Task(NamedTuple):
   """What is made of a folder of pictures.
 
-  layer: of E, whose activations are the features.
+  layer: of E, whose activations are the features; see `find_layer`.
   out: a file of features, or None. reconstruct: a folder of pictures, or None; not both None.
   threads: that decode pictures.
   """
@@ -85,6 +92,7 @@ def describe_folder(task: Task) -> tuple[int, list[tuple[str, str]]]:
   names = lying.pictures
   if task.reconstruct and _holds(task.reconstruct, task.images):
     raise ValueError(f"{task.reconstruct} holds the pictures of --images: choose another folder.")
+  task = task._replace(layer=find_layer(task.model, task.layer))
   how, shape = task.model.view, task.model.layers[task.layer]
   about = {"layer": task.layer, "shape": shape, "step": task.model.step, "view": how._asdict()}
   with contextlib.ExitStack() as stack:
@@ -92,7 +100,7 @@ def describe_folder(task: Task) -> tuple[int, list[tuple[str, str]]]:
     pairs = task.reconstruct and stack.enter_context(
         outputs.new_folder(task.reconstruct, task.force, holds_pictures)
     )
-    bar = stack.enter_context(tqdm.tqdm(total=len(names), unit="img", dynamic_ncols=True))
+    bar = stack.enter_context(progress.bar(len(names), unit="img"))
     stream = files.stream(task.images, names, how, task.threads)
     stack.callback(stream.close)
     found = _ahead(_program(task), blocks(_counted(stream, bar), skipped, how.shape))
@@ -146,7 +154,7 @@ def sample(
   """Writes `count` samples G(z) as PNGs to `folder`; FileExistsError if something is there."""
   key = jax.random.PRNGKey(seed)
   with outputs.new_folder(folder, force, holds_pictures) as scratch:
-    for first in tqdm.trange(0, count, BLOCK, unit="block", disable=count <= BLOCK):
+    for first in progress.over(range(0, count, BLOCK), -(-count // BLOCK), "samples"):
       z = latents.sample(jax.random.fold_in(key, first), BLOCK, model.latent_dim)
       pixels = np.asarray(to_uint8(model.G(z), model.value_range))
       for i, picture in enumerate(pixels[:count - first], start=first):
@@ -175,11 +183,20 @@ def _holds(folder: Path, inner: str) -> bool:
   return Path(inner).resolve().is_relative_to(folder.resolve())
 
 
+def find_layer(model: loaded.Model, name: str) -> str:
+  """A layer of E by its own name, or by those of probes and metrics: "e-", and "e" for the code.
+
+  Raises:
+    ValueError: there is none of that name.
+  """
+  names = {**{layer: layer for layer in model.layers}, LAST: model.feature_layer, CODE: "logits"}
+  if name not in names:
+    raise ValueError(f"Unknown layer {name!r}: {nearest(name, tuple(names))}")
+  return names[name]
+
+
 def _writer(task: Task) -> Any:
   """What consumes the rows, by the name of the file."""
-  if task.layer not in task.model.layers:
-    known = nearest(task.layer, tuple(task.model.layers))
-    raise ValueError(f"Unknown layer {task.layer!r}: {known}")
   if task.out is None:
     return lambda path, rows, about: [None for _ in rows]
   if task.out.suffix not in feature_files.WRITERS:
@@ -245,8 +262,7 @@ def _optional(path: str | None) -> Path | None:
 def main(argv: Sequence[str]) -> None:
   """Does what the flags say."""
   values = flags.FLAGS
-  if argv[1:]:
-    raise app.UsageError(f"Unexpected argument {argv[1]!r}: flags begin with --.")
+  del argv
   if bool(values.images) == bool(values.sample):
     raise ValueError("Give either --images=FOLDER or --sample=N.")
   out, reconstruct = _optional(values.out), _optional(values.reconstruct)
@@ -262,7 +278,7 @@ def main(argv: Sequence[str]) -> None:
   if model.E is None:
     raise ValueError(f"{values.model} has no encoder, being a plain GAN: it can only --sample.")
   warnings.filterwarnings("ignore", module=r"PIL\.")  # On large pictures and odd metadata.
-  layer = values.layer or model.feature_layer
+  layer = values.layer or LAST
   images = os.path.expanduser(values.images)
   task = Task(model, images, layer, out, reconstruct, values.force, presize.cores())
   listed = out or reconstruct
@@ -270,7 +286,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def command() -> None:
-  """`bigan-features`, as pip installs it."""
+  """The program."""
   define_flags()
   program.run(main)
 

@@ -4,11 +4,16 @@
       --config=configs/imagenet.py:bigan,recipe=official
 """
 
+if __name__ == "__main__":
+  from bigan_jax.settings import interrupts
+
+  interrupts.end_at_once()  # The imports below take a while.
+
 from collections.abc import Sequence
 import os
 import pathlib
 
-from absl import app, flags
+from absl import flags
 import chex
 import jax
 import ml_collections
@@ -60,8 +65,7 @@ def import_run(
   variables = read(params, config)
   with outputs.new_folder(pathlib.Path(workdir)) as folder:
     row = {"step": 0, "epoch": 0} | (evaluate(config, variables) if judged else {})
-    best = (OBJECTIVES[config.objective].metric, "max")
-    with open_run(str(folder), {**config.to_dict(), "imported": params}, best=best) as run:
+    with open_run(str(folder), {**config.to_dict(), "imported": params}) as run:
       if judged:
         run.write_row(row)
       run.save_networks(0, variables, row)
@@ -134,8 +138,7 @@ def _check_array(
 def main(argv: Sequence[str]) -> None:
   """Imports as the flags say."""
   values = flags.FLAGS
-  if argv[1:]:
-    raise app.UsageError(f"Unexpected argument {argv[1]!r}: flags begin with --.")
+  del argv
   arguments.refuse_derived(config_flags.get_override_values(values["config"]))
   import_run(values.params, values.config, values.workdir, values.evaluate)
   print(f"Wrote {values.workdir}: a run folder for bigan_jax.export, features and every job.")

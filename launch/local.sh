@@ -4,13 +4,13 @@
 #   PROCESSES=2 GPUS=1 launch/local.sh --config=configs/mnist.py --workdir=runs/mnist
 #
 # GPUS, needed where JAX has GPUs, is how many each process is given, in order and none to two, of
-# those in CUDA_VISIBLE_DEVICES (default: 0, 1, ...). PORT is where process 0 listens. Ctrl-C and
-# SIGTERM save and end all. The exit status is the first that is not 0.
+# those in CUDA_VISIBLE_DEVICES (default: 0, 1, ...). PORT is where process 0 listens. SIGTERM and
+# Ctrl-C save and end all, the latter with status 130. Else the status is the first that is not 0.
 set -uo pipefail
+source "$(dirname "$0")/common.sh"
 processes=${PROCESSES:-2}
 gpus=${GPUS:-0}
 port=${PORT:-12355}
-python=${PYTHON:-python}
 
 IFS=, read -ra devices <<< "${CUDA_VISIBLE_DEVICES:-$(seq -s, 0 $((processes * gpus - 1)))}"
 if ((processes * gpus > ${#devices[@]})); then
@@ -20,7 +20,9 @@ if ((processes * gpus > ${#devices[@]})); then
 fi
 
 pids=()
-trap 'kill -TERM $(jobs -p) 2>/dev/null' INT TERM
+interrupted=
+trap 'kill -TERM $(jobs -p) 2>/dev/null' TERM
+trap 'interrupted=yes; kill -TERM $(jobs -p) 2>/dev/null' INT
 for ((i = 0; i < processes; i++)); do
   if ((gpus > 0)); then
     own=("${devices[@]:i*gpus:gpus}")
@@ -41,4 +43,5 @@ for pid in "${pids[@]}"; do
   done
   ((status == 0)) && status=$code
 done
+[[ -z $interrupted ]] || status=130
 exit "$status"

@@ -3,6 +3,8 @@
 #
 #   launch/report.sh report.html RUN [RUN ...]
 set -euo pipefail
-out=${1:?usage: launch/report.sh FILE.html RUN [RUN ...]}
+source "$(dirname "$0")/common.sh"
+out=${1:-}
+need FILE.html "$out" "launch/report.sh FILE.html RUN [RUN ...]."
 shift
-"${PYTHON:-python}" -m bigan_jax.evaluation.tables.report --out="$out" "$@"
+"$python" -m bigan_jax.evaluation.tables.report --out="$out" "$@"

@@ -7,17 +7,18 @@
 # OUT/RECIPE/OBJECTIVE-SEED are the run folders; finished ones are not trained again, interrupted
 # ones continue. OUT/RECIPE/table1.md and .csv hold the table.
 set -euo pipefail
-out=${1:?usage: launch/table1.sh OUT [flags]}
+source "$(dirname "$0")/common.sh"
+out=${1:-}
+need OUT "$out" "launch/table1.sh OUT [flags of bigan_jax.main ...]."
 shift
 seeds=${SEEDS:-0}
 recipe=${RECIPE:-paper}
 config=${CONFIG:-configs/mnist.py}
-python=${PYTHON:-python}
 
 for seed in $seeds; do
   for objective in bigan gan latent_regressor joint_latent_regressor autoencoder_l2 autoencoder_l1
   do
-    "$python" -m bigan_jax.main --config="$config:$objective,recipe=$recipe" \
+    bigan --config="$config:$objective,recipe=$recipe" \
       --workdir="$out/$recipe/$objective-$seed" --config.seed="$seed" \
       --config.data.splits=test --config.eval.references=0 "$@"
   done

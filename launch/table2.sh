@@ -21,7 +21,7 @@ config=${CONFIG:-configs/frozen_layers.py}
 check_words ROWS "pretrained random kmeans labels" "$rows"
 
 train() {  # NAME SOURCE ENCODER FROZEN SEED
-  "$python" -m bigan_jax.main --config="$config:$2,size=$size" --workdir="$out/$1-$4-$5" \
+  bigan --config="$config:$2,size=$size" --workdir="$out/$1-$4-$5" \
     --config.encoder="$3" --config.frozen="$4" --config.seed="$5" ${flags[@]+"${flags[@]}"}
 }
 

@@ -27,7 +27,7 @@ train() {  # NAME SOURCE ENCODER TASK SEED
     segmentation) config=voc_segmentation.py:$net task=$net ;;
     *) config=voc_classification.py:$task ;;
   esac
-  "$python" -m bigan_jax.main --config="configs/$config,source=$2,size=$size" \
+  bigan --config="configs/$config,source=$2,size=$size" \
     --workdir="$out/$1-$task-$5" --config.encoder="$3" --config.seed="$5" ${flags[@]+"${flags[@]}"}
 }
 

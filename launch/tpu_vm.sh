@@ -10,10 +10,11 @@
 # --workdir and data sets must be seen by all hosts: a mounted disk, such as Filestore, or gcsfuse.
 # On a slice that was preempted, create it again and repeat the command: it continues.
 set -euo pipefail
-usage="usage: ZONE=ZONE launch/tpu_vm.sh NAME [flags of bigan_jax.main]"
-name=${1:?$usage}
-zone=${ZONE:?$usage}
-python=${PYTHON:-python3.11}
+source "$(dirname "$0")/common.sh"
+usage="ZONE=ZONE launch/tpu_vm.sh NAME [flags of bigan_jax.main ...]."
+name=${1:-} zone=${ZONE:-} python=${PYTHON:-python3.11}
+need NAME "$name" "$usage"
+need ZONE "$zone" "$usage"
 shift
 root=$(cd "$(dirname "$0")/.." && pwd)
 

@@ -14,17 +14,19 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 NOTEBOOK = ROOT / "launch" / "colab.ipynb"
-NETWORKS = (
-    "--config.model.G.width=4 --config.model.D.width=4 --config.model.E.widths='(8,8,8,8,8)'"
-    " --config.model.latent_dim=5"
+JUDGED = "--config.calibration_steps=1 --config.eval.samples=100 --config.eval.references=100"
+ONCE = f"--config.epochs=1 --config.eval.images=100 {JUDGED}"
+NARROW = "--config.model.G.width=16 --config.model.D.width=16 --config.model.E.width=16"
+SMALL = (  # E sees 32 of 36 pixels, D and G work at 8.
+    "--config.data.edge=36 --config.model.encoder_shape='(32,32,3)' --config.model.latent_dim=5"
+    " --config.model.image_shape='(8,8,3)' --config.model.E.widths='(4,4,4,4,4)'"
+    " --config.model.G.width=1 --config.model.D.width=1"
 )
-JUDGED = "--config.calibration_steps=2 --config.eval.samples=100 --config.eval.references=100"
 FLAGS = {
-    "digits": f"--config.epochs=2 {JUDGED}",
-    "mnist": "--config.data.name=fake --config.epochs=1 --config.eval.images=100 --config.model.G"
-             f".width=16 --config.model.D.width=16 --config.model.E.width=16 {JUDGED}",
-    "own": f"--config.epochs=1 --config.batch_size=32 {NETWORKS} {JUDGED}",
-    "probe": "--config.train_images=300 --config.calibration_steps=2",
+    "digits": f"{ONCE} {NARROW} --config.batch_size=500",
+    "mnist": f"--config.data.name=fake {ONCE} {NARROW}",
+    "own": f"{ONCE} {SMALL} --config.batch_size=60",
+    "probe": "--config.train_images=100 --config.judged_images=50 --config.calibration_steps=1",
 }
 
 
@@ -48,7 +50,7 @@ def test_it_runs_from_top_to_bottom(
       if output.output_type == "display_data"
   ]
   assert len(shown) == 5 and all("image/png" in output.data for output in shown)
-  for text in ("JD", "linear", "'code': (200, 5)", "README.md", "(1, 5) {'conv1': (1, 16, 16, 8)"):
+  for text in ("JD", "linear", "'code': (200, 5)", "README.md", "(1, 5) {'conv1': (1, 8, 8, 4)"):
     assert text in printed, printed
   for folder in ("digits", "mnist", "own"):
     assert (tmp_path / "runs" / folder / "metrics.jsonl").exists()
@@ -78,19 +80,30 @@ def test_it_installs_what_the_machine_has_and_says_what_jax_sees(
   shell.register_magic_function(installed.append, magic_name="pip")
   for cell in nbformat.read(NOTEBOOK, as_version=4).cells[1:3]:
     shell.run_cell(cell.source).raise_error()
-  source = "git+https://github.com/OWNER/bigan_jax"
-  assert installed == [f'install -q "bigan_jax[{accelerator}] @ {source}"']
+  assert installed == [f'install -q "bigan_jax[{accelerator}] @ {ROOT.as_uri()}"']
   printed = capsys.readouterr().out
   assert f"JAX computes on: {seen}" in printed
   assert ("DOES NOT SEE" in printed) == warns
 
 
+@pytest.mark.parametrize("source, answers, said", [
+    ("", False, "bigan_jax is not at SOURCE = '': put in the field above the https address"),
+    ("/nowhere", False, "bigan_jax is not at SOURCE = '/nowhere': put in the field above"),
+    ("https://a.example/b", False, "bigan_jax is not at SOURCE = 'https://a.example/b': put in"),
+    ("https://a.example/b", True, r"Nothing could be installed from git\+https://a.example/b: see"),
+])
 def test_it_stops_where_nothing_could_be_installed(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, source: str, answers: bool, said: str
 ) -> None:
   monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+  monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+  (tmp_path / "git").write_text(f"#!/bin/sh\n{str(answers).lower()}\n")
+  (tmp_path / "git").chmod(0o755)
+  monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
   shell = interactiveshell.InteractiveShell()
   shell.register_magic_function(lambda line: None, magic_name="pip")
-  with pytest.raises(SystemExit, match="Nothing could be installed from .*: let SOURCE name it"):
-    shell.run_cell(nbformat.read(NOTEBOOK, as_version=4).cells[1].source).raise_error()
+  cell = nbformat.read(NOTEBOOK, as_version=4).cells[1].source
+  assert cell.count('SOURCE = ""  # @param') == 1  # A field of Colab's.
+  with pytest.raises(SystemExit, match=said):
+    shell.run_cell(cell.replace('SOURCE = ""', f"SOURCE = {source!r}")).raise_error()

@@ -20,6 +20,14 @@ from bigan_jax.runs.workdir import open_run
 from bigan_jax.training.objectives import OBJECTIVES
 from configs import digits
 
+TESTS = pathlib.Path(__file__).parent
+SLOW = (  # folders and files that compile and train for more than some seconds
+    "benchmark/benchmark", "colab", "data/stream", "evaluation/encoders", "evaluation/layer",
+    "evaluation/linear", "evaluation/logistic", "evaluation/metrics", "evaluation/n",
+    "evaluation/probe", "evaluation/retrieval", "exchange/exported", "export", "features",
+    "golden", "import_official", "jobs", "kills", "machine/processes", "main", "models",
+    "pipeline", "runs/workdir", "training", "transfer",
+)
 TINY = {
     "batch_size": 250,  # 5 steps an epoch
     "epochs": 1,
@@ -34,12 +42,20 @@ TINY = {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+  """Marks as quick what compiles little: `python -m pytest -m quick`."""
+  for item in items:
+    if not item.path.relative_to(TESTS).as_posix().startswith(SLOW):
+      item.add_marker(pytest.mark.quick)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
   """Digits, prepared once, and XLA's compilations lie here; nobody's own data sets are touched."""
-  path = tmp_path_factory.mktemp("home")
+  path, base = tmp_path_factory.mktemp("home"), tmp_path_factory.getbasetemp()
+  shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
   cache = {
-      "jax_compilation_cache_dir": str(path / "compiled"),
+      "jax_compilation_cache_dir": str(shared / "compiled"),  # by all workers
       "jax_persistent_cache_min_compile_time_secs": 0,
       "jax_persistent_cache_min_entry_size_bytes": -1,
   }
@@ -70,20 +86,19 @@ def tiny_flags() -> list[str]:
   return [f"--config.{name}={value}" for name, value in TINY.items()]
 
 
-@pytest.fixture
-def quick_compilation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-  """Programs compile in half the time, for tests that do not look at their numbers.
+@pytest.fixture(scope="module")
+def quick_compilation() -> Iterator[None]:
+  """Programs of a file compile in two thirds of the time, and run slower; bits may differ.
 
-  They stay out of every cache, where later tests would find them and differ by roundings.
+  For files that hold nothing to numbers that were computed elsewhere.
   """
-  quick = {"jax_disable_most_optimizations": True, "jax_enable_compilation_cache": False}
-  for name, value in quick.items():
-    monkeypatch.setenv(name.upper(), str(int(value)))
-    jax.config.update(name, value)
-  yield
-  for name, value in quick.items():
-    jax.config.update(name, not value)
-  jax.clear_caches()
+  option = "jax_disable_most_optimizations"
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv(option.upper(), "1")  # for processes that tests start
+    jax.config.update(option, True)
+    yield
+    jax.config.update(option, False)
+  jax.clear_caches()  # In memory; on disk programs are told apart.
 
 
 @pytest.fixture(scope="session")

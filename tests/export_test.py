@@ -24,13 +24,16 @@ import numpy as np
 folder, inputs, out = sys.argv[1:]
 found = {}
 with np.load(inputs) as arrays:
-  for name, file in (("x", "encoder"), ("z", "generator")):
+  for name, file in (("x", "encoder"), ("z", "generator"), ("pair", "discriminator")):
     with open(f"{folder}/{file}.stablehlo", "rb") as content:
       program = export.deserialize(bytearray(content.read()))
     assert {p.lower() for p in program.platforms} == {"cpu", "cuda", "tpu"}
     for batch in (1, 7):
-      result = program.call(arrays[name][:batch])
-      if name == "x":
+      names = ("image", "z") if name == "pair" else (name,)
+      result = program.call(*(arrays[n][:batch] for n in names))
+      if name == "pair":
+        found[f"D{batch}"] = result[0]
+      elif name == "x":
         found[f"code{batch}"], layers = result
         found |= {f"{layer}{batch}": array for layer, array in layers.items()}
       else:
@@ -45,6 +48,7 @@ def inputs(path: pathlib.Path, model: bigan_jax.exchange.loaded.Model) -> dict[s
   arrays = {
       "x": np.float32(rs.uniform(*model.value_range, (7, *model.encoder_shape))),
       "z": np.float32(rs.uniform(-1, 1, (7, model.latent_dim))),
+      "image": np.float32(rs.uniform(*model.value_range, (7, *model.image_shape))),
   }
   np.savez(path, **arrays)
   return arrays
@@ -55,6 +59,7 @@ def everything(model: bigan_jax.exchange.loaded.Model, arrays: dict[str, np.ndar
   for batch in (1, 7):
     code, layers = model.E(arrays["x"][:batch])
     found |= {f"code{batch}": code, f"G{batch}": model.G(arrays["z"][:batch])}
+    found[f"D{batch}"] = model.D(arrays["image"][:batch], arrays["z"][:batch])[0]
     found |= {f"{layer}{batch}": array for layer, array in layers.items()}
   return {name: np.asarray(array) for name, array in found.items()}
 
@@ -97,8 +102,6 @@ def test_an_export_is_read_where_a_run_is(tmp_path: pathlib.Path, tiny: Callable
   assert pretrained.read(str(tmp_path / "out"), ("E",), 10).step == 10
   with pytest.raises(ValueError, match="has no step 9; it was exported at 10 alone"):
     pretrained.read(str(tmp_path / "out"), ("E",), 9)
-  with pytest.raises(ValueError, match="has no network 'D': name the run folder"):
-    pretrained.read(str(tmp_path / "out"), ("D",))
   with pytest.raises(ValueError, match="is an export already: name the run folder"):
     export.export(str(tmp_path / "out"), str(tmp_path / "again"))
 
@@ -108,7 +111,7 @@ def test_of_a_plain_gan_its_feature_learner_goes_along(tmp_path: pathlib.Path, t
   saved_run(tiny("gan"), tmp_path / "run")
   export.export(str(tmp_path / "run"), str(tmp_path / "out"))
   assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-      "README.md", "generator.stablehlo", "model.safetensors"]
+      "README.md", "discriminator.stablehlo", "generator.stablehlo", "model.safetensors"]
   run, out = (pretrained.read(str(tmp_path / name), ("D",)) for name in ("run", "out"))
   x = np.zeros((2, 8, 8, 1), np.float32)
   np.testing.assert_array_equal(*(p.networks.D.apply(p.variables["D"], x)[0] for p in (run, out)))
@@ -117,9 +120,12 @@ def test_of_a_plain_gan_its_feature_learner_goes_along(tmp_path: pathlib.Path, t
 
 def test_the_model_card(tmp_path: pathlib.Path, saved_run: Callable) -> None:
   saved_run(convolutional("official"), tmp_path / "run")
-  export.export(str(tmp_path / "run"), str(tmp_path / "out"))
+  with pytest.raises(ValueError, match="--license=The MIT one is no name of a license: write it"):
+    export.export(str(tmp_path / "run"), str(tmp_path / "out"), license="The MIT one")
+  export.export(str(tmp_path / "run"), str(tmp_path / "out"), license="cc-by-4.0")
   _, front, body = (tmp_path / "out" / "README.md").read_text().split("---\n", 2)
   front = yaml.safe_load(front)
+  assert front["license"] == "cc-by-4.0"
   assert front["library_name"] == "bigan_jax" and "bigan" in front["tags"]
   assert front["pipeline_tag"] == "image-feature-extraction"
   for said in ("# bigan (official) on imagenet_presized", "resized\nto 48 pixels",
@@ -169,9 +175,10 @@ def test_the_command_line(tmp_path: pathlib.Path, tiny: Callable, saved_run: Cal
     return subprocess.run([sys.executable, "-m", "bigan_jax.export", *flags], timeout=120,
                           capture_output=True, text=True)
   done = call(f"--workdir={tmp_path}/run", f"--out={tmp_path}/out", "--format=safetensors",
-              "--step=10")
+              "--step=10", "--license=mit")
   assert done.returncode == 0 and done.stdout.startswith("Wrote ")
   assert exported.is_export(tmp_path / "out")
+  assert 'license: "mit"' in (tmp_path / "out" / "README.md").read_text()
   failed = call(f"--workdir={tmp_path}/none", f"--out={tmp_path}/other")
   assert failed.returncode == 1 and failed.stderr.count("\n") == 1
   assert "There is no run folder" in failed.stderr

@@ -106,6 +106,14 @@ def test_names_of_any_bytes_and_pictures_of_other_kinds(
     features.describe_folder(task(digits, tmp_path / "none"))
 
 
+def test_layers_by_the_names_of_probes_and_metrics(digits: features.loaded.Model) -> None:
+  names = ("e-", "fc2", "e", "logits", "fc1")
+  found = [features.find_layer(digits, name) for name in names]
+  assert found == ["fc2", "fc2", "logits", "logits", "fc1"]
+  with pytest.raises(ValueError, match="Unknown layer 'fe-': did you mean 'e-'. choose .*, e-, e"):
+    features.find_layer(digits, "fe-")
+
+
 def small_convolutional() -> ml_collections.ConfigDict:
   config = convolutional("paper")
   config.model.E.widths = (2, 2, 2, 2, 2)
@@ -193,7 +201,7 @@ def test_the_command_line(tmp_path: pathlib.Path, folder: pathlib.Path, tiny: Ca
     command = [sys.executable, "-m", "bigan_jax.features", f"--model={tmp_path / model}", *words]
     return subprocess.run(command, timeout=120, capture_output=True, text=True)
   out = tmp_path / "f.npz"
-  done = call("run", images=folder, out=out, layer="fc1")
+  done = call("run", images=folder, out=out, layer="e-")
   assert done.returncode == 0 and done.stdout == (
       f"{COUNT} pictures; left out: 2 unreadable (2 cannot be decoded, listed in {out}.skipped.txt)"
       ".\n"

@@ -93,7 +93,7 @@ def test_import_evaluate_export_load(tmp_path: pathlib.Path, small: tuple, made_
   import_official.import_run(str(tmp_path / "9"), config, str(tmp_path / "run"), judged=True)
   row, = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
   assert {"NND", "NNC_e-", "EGr", "EGr_b"} <= row.keys() and "CLS_e-" not in row
-  export.export(str(tmp_path / "run"), str(tmp_path / "out"), ["safetensors"], "best")
+  export.export(str(tmp_path / "run"), str(tmp_path / "out"), ["safetensors"])
   run, out = (bigan_jax.load(str(tmp_path / name)) for name in ("run", "out"))
   assert out.metrics == run.metrics and run.metrics["EGr"] == row["EGr"]
   networks, variables = made_up(config)

@@ -10,6 +10,8 @@ import pytest
 
 from bigan_jax import jobs
 from bigan_jax.data import batches
+from bigan_jax.settings import measures
+from bigan_jax.training import ending
 from bigan_jax.training.objectives import OBJECTIVES
 
 LOSSES = {
@@ -30,7 +32,8 @@ DISCRIMINATOR = {
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_runs_from_end_to_end(
-    tiny: Callable, quick_compilation: None, name: str, tmp_path: pathlib.Path
+    tiny: Callable, quick_compilation: None, name: str, tmp_path: pathlib.Path,
+    capsys: pytest.CaptureFixture,
 ) -> None:
   jobs.train(tiny(name), str(tmp_path))
   first, last = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
@@ -41,11 +44,26 @@ def test_every_objective_runs_from_end_to_end(
   assert set(first) == expected
   assert set(last) == expected | {f"grad_norm_{player}" for player in players}
   assert (last["step"], last["epoch"]) == (5, 1)
+  assert expected <= measures.LEARNER.keys()
+  printed = capsys.readouterr().out
+  assert f"the lowest {'EGr' if 'E' in players else 'NND'} (config.eval.best)." in printed
+  assert printed.splitlines()[-1] == ending.verdict([first, last], tmp_path)
   assert all(isinstance(value, (int, float)) for value in last.values())
   pictures = {"samples"} | ({"reconstructions"} if "E" in players else set())
   assert {p.name for p in (tmp_path / "pictures").iterdir()} == pictures
   folder = tmp_path / "networks" / "00000005"
   assert {p.name for p in folder.iterdir() if p.is_dir()} - {"info"} == set(players)
+
+
+@pytest.mark.parametrize("name, metric", [("gan", "EGr"), ("bigan", "NNC_d")])
+def test_the_best_by_what_is_not_measured_is_refused(
+    tiny: Callable, tmp_path: pathlib.Path, name: str, metric: str
+) -> None:
+  config = tiny(name)
+  config.eval.best = metric
+  with pytest.raises(ValueError, match=f"config.eval.best is '{metric}', which is not measured"):
+    jobs.train(config, str(tmp_path / "run"))
+  assert not (tmp_path / "run").exists()
 
 
 def test_what_is_sure_to_be_refused_is_so_before_pictures_are_read(

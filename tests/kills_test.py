@@ -103,12 +103,12 @@ def test_of_either_of_two(
   ))
 
 
-def test_sigterm_saves_and_ends_well(flags: list[str], tmp_path: pathlib.Path) -> None:
-  running = start_one(tmp_path, flags)
+def test_sigterm_saves_and_ends_as_asked(flags: list[str], tmp_path: pathlib.Path) -> None:
+  running = start_one(tmp_path, [*flags, "--stopped_status=143"])
   await_checkpoint(tmp_path, running)
   running[0].send_signal(signal.SIGTERM)
   [(code, text)] = processes_test.finish(running)
-  assert code == 0 and "Traceback" not in text, text
+  assert code == 143 and "Traceback" not in text, text
   step = loop_test.newest(tmp_path)
   assert 0 < step < 4 * LONG["epochs"]
   assert f"saved at step {step}; the same command continues there" in text

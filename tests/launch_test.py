@@ -180,16 +180,74 @@ def test_local_processes_cannot_have_more_gpus_than_there_are(
   assert "PROCESSES=2 with GPUS=1 each want more than CUDA_VISIBLE_DEVICES=4" in ended.stderr
 
 
+@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_local_processes_all_get_a_signal(
-    log: pathlib.Path, replace: Callable[[str, str], None]
+    log: pathlib.Path, replace: Callable[[str, str], None], number: int, status: int
 ) -> None:
   replace("python", PROGRAM)
   running = subprocess.Popen(["bash", str(LAUNCH / "local.sh")])
   for i in range(2):
     until(log, f"--process={i}")
-  running.send_signal(signal.SIGTERM)
-  assert running.wait(timeout=10) == 0
+  running.send_signal(number)
+  assert running.wait(timeout=10) == status
   assert log.read_text().count("saved") == 2
+
+
+TABLES = {"table1": ["OUT"], "table2": ["OUT", "RUN"], "table3": ["OUT", "RUN"]}
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("body, status", [
+    ("trap 'sleep 0.1; exit 130' INT; kill -INT 0; sleep 1", 130),  # Ctrl-C comes to all.
+    ("trap 'sleep 0.1; exit 0' INT; kill -INT 0; sleep 1", 130),
+    ("exit 143", 143),  # SIGTERM stopped the training alone.
+    ("exit 3", 3),
+])
+def test_a_table_ends_with_the_training_that_was_stopped(
+    log: pathlib.Path, replace: Callable[[str, str], None], name: str, body: str, status: int
+) -> None:
+  replace("python", f'echo "$*" >> "$LOG"; {body}')
+  command = ["bash", LAUNCH / f"{name}.sh", *TABLES[name]]
+  ended = subprocess.run(command, cwd=log.parent, start_new_session=True, timeout=10)
+  assert ended.returncode == status
+  [line] = log.read_text().splitlines()
+  assert line.startswith("-m bigan_jax.main --stopped_status=143 --config=")
+
+
+@pytest.mark.parametrize("name", [*TABLES, "report", "local", "tpu_vm"])
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["OUT", "RUN", "--help"]])
+def test_help_is_the_usage_and_starts_nothing(
+    log: pathlib.Path, replace: Callable[[str, str], None], name: str, words: list[str]
+) -> None:
+  for program in ("python", "gcloud"):
+    replace(program, 'echo "$*" >> "$LOG"')
+  ended = subprocess.run(
+      ["bash", LAUNCH / f"{name}.sh", *words], cwd=log.parent, capture_output=True, text=True,
+      timeout=10,
+  )
+  assert ended.returncode == 0 and not log.exists()
+  assert f"launch/{name}.sh " in ended.stdout and "#" not in ended.stdout
+  assert [path.name for path in log.parent.iterdir()] == ["bin"]
+
+
+@pytest.mark.parametrize("name, words, missing", [
+    *((name, [], "OUT is missing: launch/") for name in TABLES),
+    ("table1", ["--config.epochs=3"], "OUT is missing before --config.epochs=3: launch/table1.sh"),
+    ("table2", ["OUT"], "RUN is missing: launch/table2.sh OUT RUN"),
+    ("table3", ["OUT", "--", "--config.epochs=3"], "RUN is missing: launch/table3.sh OUT RUN"),
+    ("report", [], "FILE.html is missing: launch/report.sh FILE.html RUN"),
+    ("tpu_vm", ["name"], "ZONE is missing: ZONE=ZONE launch/tpu_vm.sh NAME"),
+])
+def test_what_is_missing_is_named(
+    log: pathlib.Path, replace: Callable[[str, str], None], name: str, words: list[str],
+    missing: str,
+) -> None:
+  replace("python", 'echo "$*" >> "$LOG"')
+  ended = subprocess.run(
+      ["bash", LAUNCH / f"{name}.sh", *words], capture_output=True, text=True, timeout=10
+  )
+  assert ended.returncode == 1 and not log.exists()
+  assert ended.stderr.startswith(f"{name}.sh: {missing}") and ended.stderr.count("\n") == 1
 
 
 def test_a_tpu_host_gets_the_checkout_as_it_is(
@@ -201,7 +259,8 @@ def test_a_tpu_host_gets_the_checkout_as_it_is(
     (checkout / folder).mkdir(parents=True)
   for name in ("pyproject.toml", "setup.cfg", "README.md", "bigan_jax/new.py"):
     (checkout / name).write_text(name)
-  shutil.copy(LAUNCH / "tpu_vm.sh", checkout / "launch")
+  for name in ("tpu_vm.sh", "common.sh"):
+    shutil.copy(LAUNCH / name, checkout / "launch")
   replace("gcloud", """
 eval "last=\\${$#}"  # scp's files are words 5 and 6; ssh's command is the last.
 case "$4" in

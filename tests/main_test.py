@@ -51,9 +51,19 @@ def test_help_comes_at_once() -> None:
     assert part in help_text
 
 
-def test_help_imports_no_jax() -> None:
+def test_help_lists_the_fields_of_a_config() -> None:
+  began = time.monotonic()
+  process = run("--help", "--config", "mnist:gan")
+  assert time.monotonic() - began < 3 and process.returncode == 0
+  for part in ("--coordinator_timeout", "fields of ", "objective='gan'", "optim.rate=0.0002",
+               "constant and decaying together"):
+    assert part in process.stdout
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--config=digits", "--help"]])
+def test_help_imports_no_jax(words: list[str]) -> None:
   code = (
-      "import sys, runpy; sys.argv = ['main', '--help']\n"
+      f"import sys, runpy; sys.argv = ['main', *{words}]\n"
       "try: runpy.run_module('bigan_jax.main', run_name='__main__')\n"
       "except SystemExit: pass\n"
       "print(sorted({'jax', 'flax', 'tensorflow_datasets', 'numpy'} & set(sys.modules)))"
@@ -64,18 +74,18 @@ def test_help_imports_no_jax() -> None:
 
 WRONG_FLAGS = {
     "an unknown field": (
-        [DIGITS, "--config.epoch=3"], "Unknown config field 'epoch'. Did you mean \"epochs\""
+        [DIGITS, "--config.epoch=3"], "Unknown config field 'epoch': did you mean 'epochs'?"
     ),
     "an unknown field within": (
-        [DIGITS, "--config.model.G.widht=3"], "Unknown config field 'widht'. Did you mean \"width\""
+        [DIGITS, "--config.model.G.widht=3"], "in config.model.G: did you mean 'width'?"
     ),
     "a field like no other": ([DIGITS, "--config.zzz=3"], "Unknown config field 'zzz'"),
-    "an unknown flag": ([DIGITS, "--confg.epochs=3"], "Unknown command line flag 'confg.epochs'"),
+    "an unknown flag": ([DIGITS, "--confg.epochs=3"], "did you mean --config.epochs?"),
     "an unknown variant": ([DIGITS + ":bigann"], "Unknown variant 'bigann': did you mean 'bigan'?"),
     "an unknown recipe": ([DIGITS + ":recipe=offical"], "did you mean 'official'?"),
     "a recipe as a field": ([DIGITS, "--config.recipe=official"], "after the colon"),
-    "an unknown config": (["--config=configs/minst.py"], "did you mean 'mnist.py'?"),
-    "no config": ([], "Flag --config must have a value"),
+    "an unknown config": (["--config=configs/minst.py"], "did you mean 'mnist'?"),
+    "no config": ([], "--config is missing: write --config=VALUE."),
     "epochs below zero": ([DIGITS, "--config.epochs=-1"], "config.epochs is -1, but must be"),
     "epochs that are no number": ([DIGITS, "--config.epochs=many"], "--config.epochs=many"),
     "a rate of zero": ([DIGITS, "--config.optim.rate=0"], "config.optim.rate is 0.0, but must be"),
@@ -94,14 +104,23 @@ def test_a_wrong_flag_is_answered_in_one_sentence(case: str, tmp_path: pathlib.P
   assert time.monotonic() - began < 5 and not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("config", ["digits", "linear_probe", "frozen_layers"])
+def test_a_workdir_that_is_a_file(tmp_path: pathlib.Path, config: str) -> None:
+  """Or lies in one."""
+  (tmp_path / "file").write_text("precious")
+  place = tmp_path / "file" / ("run" if config == "digits" else "")
+  said = sentence(run(f"--workdir={place}", f"--config={config}"))
+  assert said == f"--workdir={place}: {tmp_path}/file is a file; name a folder, new or of a run."
+
+
 def test_a_missing_workdir_is_named() -> None:
-  assert "Flag --workdir must have a value" in sentence(run(DIGITS))
+  assert "--workdir is missing: write --workdir=VALUE." == sentence(run(DIGITS))
 
 
 def test_an_argument_that_is_no_flag_is_refused(tmp_path: pathlib.Path) -> None:
-  process = run(DIGITS, f"--workdir={tmp_path}/run", "epochs=3")
-  assert process.returncode == 1 and not (tmp_path / "run").exists()
-  assert process.stderr.splitlines()[-1] == "Unexpected argument 'epochs=3': flags begin with --."
+  said = sentence(run(DIGITS, f"--workdir={tmp_path}/run", "epochs=3"))
+  assert said == "Unexpected argument 'epochs=3': flags begin with --."
+  assert not (tmp_path / "run").exists()
 
 
 def test_a_traceback_is_shown_on_demand(tmp_path: pathlib.Path) -> None:

@@ -7,6 +7,11 @@ On pictures made of noise, or with --data on the config's own, from where traini
 cannot be known on this platform.
 """
 
+if __name__ == "__main__":
+  from bigan_jax.settings import interrupts
+
+  interrupts.end_at_once()  # The imports below take a while.
+
 from collections.abc import Callable, Sequence
 import contextlib
 import json
@@ -16,7 +21,7 @@ import statistics
 import time
 from typing import Any, NamedTuple
 
-from absl import app, flags
+from absl import flags
 import chex
 import jax
 import jax.numpy as jnp
@@ -261,8 +266,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
 
 def main(argv: Sequence[str]) -> None:
   """Prints a sentence and one JSON object."""
-  if argv[1:]:
-    raise app.UsageError(f"Unexpected argument {argv[1]!r}: flags begin with --.")
+  del argv
   arguments.refuse_derived(config_flags.get_override_values(flags.FLAGS["config"]))
   found = measure(CONFIG.value, STEPS.value, REPEATS.value, DATA.value)
   device = jax.devices()[0].device_kind

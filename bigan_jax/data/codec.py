@@ -45,10 +45,12 @@ class Shrunk(NamedTuple):
 
   jpeg: RGB, its shorter side as asked; empty if the picture is unusable.
   note: why it is unusable, or the format and mode that were converted; empty for an RGB JPEG.
+  enlarged: its shorter side was below what was asked.
   """
 
   jpeg: bytes
   note: str
+  enlarged: bool = False
 
 
 def scaled_size(width: int, height: int, edge: int) -> tuple[int, int]:
@@ -71,7 +73,8 @@ def shrink(encoded: bytes, edge: int, upright: bool) -> Shrunk:
       return Shrunk(b"", reason)
     plain = (picture.format, picture.mode) == ("JPEG", "RGB")
     note = "" if plain else f"{picture.format} {picture.mode}"
-    return Shrunk(_encode(resize(picture, edge, upright)), note)
+    enlarged = min(picture.size) < edge
+    return Shrunk(_encode(resize(picture, edge, upright)), note, enlarged)
   with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Pillow's, on large pictures and odd metadata.
     found = opened(encoded, small)

@@ -1,7 +1,7 @@
 """Anyone's picture files as an encoder sees them: read, resized and cropped as in training."""
 
 import collections
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 import concurrent.futures
 import itertools
 import os
@@ -51,27 +51,6 @@ def fit(picture: Image.Image, how: View) -> np.ndarray:
   middle = small.crop((left, top, left + width, top + height))
   pixels = np.asarray(middle.convert("L") if channels == 1 else middle)
   return pixels.reshape(how.shape)
-
-
-def preprocess(images: np.ndarray | Sequence[np.ndarray], how: View) -> np.ndarray:
-  """Pictures as E takes them: float32 [B, *how.shape] in how.value_range.
-
-  Args:
-    images: uint8 [B, H, W, C], or B arrays [H, W, C] or [H, W] of any sizes; C is 1 (grey), 3 (RGB)
-      or 4 (transparency is laid on white).
-
-  Raises:
-    TypeError: they are not uint8.
-  """
-  low, high = how.value_range
-  found = np.empty((len(images), *how.shape), np.float32)
-  for i, image in enumerate(map(np.asarray, images)):
-    if image.dtype != np.uint8:
-      raise TypeError(f"preprocess takes pixels from 0 to 255 as uint8, not {image.dtype}.")
-    if image.shape != how.shape or how.edge != max(how.shape[:2]):
-      image = fit(Image.fromarray(image[:, :, 0] if image.shape[2:] == (1,) else image), how)
-    found[i] = image
-  return found * np.float32((high - low) / 255) + np.float32(low)
 
 
 def read(path: str, how: View) -> np.ndarray | Unreadable:

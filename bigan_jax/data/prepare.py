@@ -231,6 +231,8 @@ def _prepare_downloaded(target: Target, root: str) -> "tfds.core.DatasetBuilder"
 
 def _prepare_pictures(target: Target, root: str, path: str) -> "tfds.core.DatasetBuilder":
   """Prepares image_folder or imagenet_presized, which resize for as long as it takes."""
+  from bigan_jax.data.builders import presize
+
   name = target.cls.name
   source = os.path.expanduser(path or os.path.join(root, "downloads", "manual"))
   if name == "imagenet_presized":
@@ -244,6 +246,7 @@ def _prepare_pictures(target: Target, root: str, path: str) -> "tfds.core.Datase
   parent, version = os.path.split(target.directory(root))
   for left in glob.glob(os.path.join(glob.escape(parent), f"incomplete.*_{version}")):
     shutil.rmtree(left, ignore_errors=True)
+  presize.tell_of_copy(name, target.directory(root), source)
   return builder
 
 

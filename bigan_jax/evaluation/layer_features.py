@@ -12,6 +12,7 @@ from bigan_jax.data import batches
 from bigan_jax.evaluation import frozen
 from bigan_jax.evaluation.encoders import Encoder
 from bigan_jax.settings.arguments import nearest
+from bigan_jax.training import console
 
 CODE, LAST = "e", "e-"  # the authors' names (reference section 7)
 
@@ -69,7 +70,8 @@ def extract(encoder: Encoder, images: np.ndarray, layer: str, size: int) -> np.n
   """
   width = int(np.prod(shapes(encoder, images, size)[layer]))
   features = np.empty((len(images), width), np.float32)
-  for i in range(0, len(images), frozen.BLOCK):
+  title = f"{encoder.name} network, features of {layer}"
+  for i in console.blocks(len(images), frozen.BLOCK, title):
     block = images[i:i + frozen.BLOCK]
     described = _describe(
         encoder.network, encoder.views, encoder.sees, layer, size, encoder.variables, block

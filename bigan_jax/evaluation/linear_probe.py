@@ -16,6 +16,7 @@ import numpy as np
 
 from bigan_jax.evaluation import logistic_regression
 from bigan_jax.evaluation.logistic_regression import Solution, Weights
+from bigan_jax.training import console
 
 BLOCK = 4_096  # images at a time, on their way to the device
 CONSTANT = 1e-6  # a feature that varies by less, relative to its size, does not vary
@@ -99,7 +100,8 @@ def fit(
   if len(strengths) > 1:
     held_out = hold_out(np.asarray(problem.targets), share, seed)
     found = {}
-    for strength in sorted(strengths, reverse=True):
+    falling = sorted(strengths, reverse=True)
+    for strength in console.over(falling, len(falling), "probe, strengths of l2"):
       start = solve(problem, everything - held_out, strength, start).weights
       found[strength] = start
       validation[strength] = 100 * float(_accuracy(problem, held_out, start))

@@ -15,6 +15,9 @@ from bigan_jax.data.preprocess import Range, to_uint8
 from bigan_jax.data.sources import Split
 from bigan_jax.evaluation import frozen, neighbours
 from bigan_jax.models import Networks, latents
+from bigan_jax.settings import measures
+from bigan_jax.settings.arguments import nearest
+from bigan_jax.training import console
 from bigan_jax.training.objectives import Objective
 from bigan_jax.training.state import Snapshot
 
@@ -51,6 +54,30 @@ class Judge(NamedTuple):
       found += [self.encoder, self.reconstruction, self.sample_reconstruction]
     return found + ([self.discriminator] if plain_D else [])
 
+  def criterion(self, name: str) -> tuple[str, str]:
+    """(metric, "max" or "min") by which the best networks are kept.
+
+    Args:
+      name: config.eval.best, a metric with a better way; "": what training improves.
+
+    Raises:
+      ValueError: the evaluators do not give it.
+    """
+    measured = ["NND", "NND/10", "NND/100"]
+    plain_D = "D" in self.objective.players and not self.objective.joint
+    if "E" in self.objective.players:
+      sees = self.views(self.images.images[:1])
+      measured += ["EGr", *(["EGg"] if sees.x.shape == sees.x_encoder.shape else [])]
+    if self.images.num_classes:
+      measured += ["NNC_e", "NNC_e-"] if "E" in self.objective.players else []
+      measured += [f"CLS_{'e-' if self.objective.judged == 'E' else 'd'}"]
+      measured += ["NNC_d"] if plain_D else []
+    name = name or self.objective.best
+    if name not in measured:
+      raise ValueError(f"config.eval.best is {name!r}, which is not measured here: "
+                       f"{nearest(name, tuple(measured))}")
+    return name, {"up": "max", "down": "min"}[measures.better(name)]
+
   def encoder(self, snapshot: Snapshot) -> Results:
     """NNC_e, NNC_e-, CLS_e- in percent, and the spread of each code dimension.
 
@@ -80,7 +107,7 @@ class Judge(NamedTuple):
     flat = lambda x: x.reshape(x.shape[0], -1)
     queries = jnp.asarray(flat(self.views(self.images.images).x))
     best, part = neighbours.nobody(queries.shape[0]), self.z.shape[0] // 100
-    for i in range(100):
+    for i in console.over(range(100), 100, _title(snapshot, "nearest samples")):
       z = self.z[i * part:(i + 1) * part]
       samples = frozen.apply(self.networks.G, snapshot.variables["G"], z)
       best = neighbours.update(best, queries, flat(samples), i * part)
@@ -92,7 +119,7 @@ class Judge(NamedTuple):
     """EGr = mean || x - G(E(x)) ||, and EGr_b against the next image instead of x."""
     def pairs() -> Iterator[tuple[jax.Array, jax.Array]]:
       images = _fill_up(self.images.images)
-      for i in range(0, len(images), frozen.BLOCK):
+      for i in console.blocks(len(images), frozen.BLOCK, _title(snapshot, "reconstructions")):
         yield self._reconstruct(snapshot, images[i:i + frozen.BLOCK])
     right, shifted = _errors(pairs(), len(self.images.images))
     yield "EGr", right
@@ -108,7 +135,7 @@ class Judge(NamedTuple):
       return
     def pairs() -> Iterator[tuple[jax.Array, jax.Array]]:
       z = _fill_up(self.z)
-      for i in range(0, len(z), frozen.BLOCK):
+      for i in console.blocks(len(z), frozen.BLOCK, _title(snapshot, "samples reconstructed")):
         samples = frozen.apply(self.networks.G, snapshot.variables["G"], z[i:i + frozen.BLOCK])
         yield self._reconstruct(snapshot, to_uint8(samples, self.value_range))
     right, shifted = _errors(pairs(), len(self.z))
@@ -120,7 +147,9 @@ class Judge(NamedTuple):
   ) -> Iterator[tuple[jax.Array, jax.Array]]:
     network, sees = getattr(self.networks, player), "x_encoder" if player == "E" else "x"
     variables = snapshot.variables[player]
-    return frozen.describe(network, variables, self.views, sees, split.images)
+    described = frozen.describe(network, variables, self.views, sees, split.images)
+    count = -(-len(split.images) // frozen.BLOCK)
+    return console.over(described, count, _title(snapshot, f"features of {player}"))
 
   def _describe(self, snapshot: Snapshot, player: str) -> tuple[jax.Array, jax.Array]:
     """(output, features) of the judged images."""
@@ -153,6 +182,10 @@ class Judge(NamedTuple):
     scores = jnp.matmul(features, snapshot.classifier["kernel"], precision="float32")
     guesses = jnp.argmax(scores, axis=1)
     return float(np.mean(np.asarray(guesses) == self.images.labels) * 100)
+
+
+def _title(snapshot: Snapshot, part: str) -> str:
+  return f"evaluation at epoch {snapshot.epoch}: {part}"
 
 
 def _fill_up(rows: chex.Array) -> chex.Array:

@@ -16,14 +16,15 @@ from bigan_jax.evaluation.encoders import Encoder
 from bigan_jax.evaluation.retrieval import Neighbours
 from bigan_jax.models.layers import leaky_relu
 from bigan_jax.runs import data_record, results
+from bigan_jax.training import console
 
 FILES = ("results.json", "neighbours.csv", "pictures")
 FC6, UNITS = "fc6", 4_096
-SIDE = 64  # pixels that smaller images are enlarged to, in pictures
 
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> None:
   """Finds the neighbours in every layer, and writes pictures and a table of them."""
+  results.check(workdir, config.to_dict(), FILES)
   trained = encoders.read(config.encoder, config.encoder_step)
   train, judged, data = encoders.pictures(config, trained)
   encoder = encoders.trained_encoder(trained)
@@ -33,9 +34,12 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> None:
   with results.replacing(workdir, config.to_dict(), FILES) as folder:
     data_record.write(folder, survey.fingerprint(train.about))
     (folder / "pictures").mkdir()
-    for layer in asked:
+    for layer in console.over(asked, len(asked), "neighbours, layers"):
       found, width = neighbours(config, encoder, layer, train, queries)
-      drawn = picture(queries.images, train.images[found.index])
+      drawn = pictures.titled(
+          picture(queries.images, train.images[found.index]),
+          f"a query, and the training pictures nearest to it by {layer}",
+      )
       draw(folder / "pictures" / f"neighbours_{layer}.png", drawn)
       rows += table(layer, numbers, queries, train, found)
       summary[layer] = {"dim": width, "same_class": same_class(queries, train, found)}
@@ -124,9 +128,7 @@ def picture(queries: np.ndarray, found: np.ndarray) -> np.ndarray:
   gap = np.full_like(queries, 255)
   cells = np.concatenate([queries[:, None], gap[:, None], found], axis=1)
   cells = cells.reshape(-1, *queries.shape[1:])
-  factor = -(-SIDE // queries.shape[1])
-  enlarged = cells.repeat(factor, axis=1).repeat(factor, axis=2)
-  return pictures.grid(enlarged, columns=found.shape[1] + 2)
+  return pictures.grid(cells, columns=found.shape[1] + 2)
 
 
 def draw(path: pathlib.Path, image: np.ndarray) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import chex
 import jax
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from bigan_jax.data.preprocess import to_uint8
 from bigan_jax.evaluation import frozen
@@ -13,6 +14,8 @@ from bigan_jax.training.state import Snapshot
 
 COLUMNS = 20
 ROWS = 10
+WIDTH = 600  # pixels that smaller pictures are enlarged to, at least
+TITLE = 18  # pixels of a title's letters, in a picture of that width
 Write = Callable[[str, int, np.ndarray], None]  # (name, step, uint8 [H, W, C]) -> None
 
 
@@ -25,6 +28,20 @@ def grid(images: np.ndarray, columns: int) -> np.ndarray:
   cells = cells.reshape(rows, columns, height + 1, width + 1, channels)
   picture = cells.transpose(0, 2, 1, 3, 4)
   return picture.reshape(rows * (height + 1), columns * (width + 1), channels)[:-1, :-1]
+
+
+def titled(picture: np.ndarray, title: str) -> np.ndarray:
+  """A picture uint8 [H, W, 1 or 3] by a whole factor at least WIDTH wide, under a line of text."""
+  factor = -(-WIDTH // picture.shape[1])
+  large = picture.repeat(factor, axis=0).repeat(factor, axis=1)
+  width, size = large.shape[1], TITLE * large.shape[1] // WIDTH
+  while size > 8 and ImageFont.load_default(size).getlength(title) > width - size:
+    size -= 1
+  line = Image.new("L", (width, 2 * size), 255)
+  pen = ImageDraw.Draw(line)
+  pen.text((size // 2, size), title, fill=0, font=ImageFont.load_default(size), anchor="lm")
+  line = np.broadcast_to(np.asarray(line)[..., None], (2 * size, *large.shape[1:]))
+  return np.concatenate([line, large])
 
 
 def interleave(above: np.ndarray, below: np.ndarray, columns: int) -> np.ndarray:
@@ -47,7 +64,7 @@ def by_class(labels: np.ndarray, num_classes: int) -> np.ndarray:
 
 
 def filters(params: chex.ArrayTree, channels: int) -> np.ndarray | None:
-  """The kernels that touch pixels, each scaled to 0..255 and enlarged: uint8 [N, 4 k, 4 k, C].
+  """The kernels that touch pixels, each scaled to 0..255: uint8 [N, k, k, C].
 
   Figure 3 of the paper; None where no layer is convolutional.
   """
@@ -56,25 +73,27 @@ def filters(params: chex.ArrayTree, channels: int) -> np.ndarray | None:
     return None
   kernel = np.asarray(kernels[0]).transpose(3, 0, 1, 2)
   low, high = (f(kernel, axis=(1, 2, 3), keepdims=True) for f in (np.min, np.max))
-  scaled = np.uint8(np.round(255 * (kernel - low) / np.maximum(high - low, 1e-12)))
-  return scaled.repeat(4, axis=1).repeat(4, axis=2)
+  return np.uint8(np.round(255 * (kernel - low) / np.maximum(high - low, 1e-12)))
 
 
 def painter(judge: Judge, write: Write) -> Evaluator:
   """An evaluator that yields no number but writes samples, reconstructions and filters."""
   chosen = judge.images.images[by_class(judge.images.labels, judge.images.num_classes)]
+  def show(snapshot: Snapshot, name: str, images: np.ndarray, title: str) -> None:
+    picture = titled(grid(images, COLUMNS), f"{title}, epoch {snapshot.epoch}")
+    write(name, snapshot.step, picture)
   def paint(snapshot: Snapshot) -> Results:
     G, E, _ = judge.networks
     samples = frozen.apply(G, snapshot.variables["G"], judge.z[:ROWS * COLUMNS])
-    write("samples", snapshot.step, grid(_pixels(judge, samples), COLUMNS))
+    show(snapshot, "samples", _pixels(judge, samples), "G(z)")
     if "E" in judge.objective.players:
       x, back = frozen.reconstruct(G, E, snapshot.variables, judge.views, chosen)
       rows = interleave(_pixels(judge, x), _pixels(judge, back), COLUMNS)
-      write("reconstructions", snapshot.step, grid(rows, COLUMNS))
+      show(snapshot, "reconstructions", rows, "x above, G(E(x)) below")
     for player, variables in snapshot.variables.items():
       kernels = filters(variables["params"], chosen.shape[-1])
       if kernels is not None:
-        write(f"filters_{player}", snapshot.step, grid(kernels, COLUMNS))
+        show(snapshot, f"filters_{player}", kernels, f"kernels of {player} that touch pixels")
     return ()
   return paint
 

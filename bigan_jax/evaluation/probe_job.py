@@ -34,6 +34,7 @@ class Verdict(NamedTuple):
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> None:
   """Judges the layers of a trained network, and of an untrained one if asked to."""
+  results.check(workdir, config.to_dict(), FILES)
   trained = encoders.read(config.encoder, config.encoder_step)
   train, judged, data = encoders.pictures(config, trained)
   missing = left_out(data.name, train, judged)
@@ -45,10 +46,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> None:
   asked = [(s, layer) for s in judges for layer in layers(config, s, train)]
   with results.replacing(workdir, config.to_dict(), FILES) as folder:
     data_record.write(folder, survey.fingerprint(train.about))
-    verdicts = []
-    for encoder, layer in asked:
+    verdicts, table = [], console.Table()
+    for encoder, layer in console.over(asked, len(asked), "linear probe, layers"):
       verdicts.append(judge(config, encoder, layer, train, judged))
-      console.print_cells(shown(verdicts[-1].row), 8, header=len(verdicts) == 1)
+      table.print(shown(verdicts[-1].row), 8)
       write_confusion(folder, verdicts[-1])
     rows = [verdict.row for verdict in verdicts]
     results.write_csv(folder / "results.csv", rows)

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bigan_jax.training import console
+
 BLOCK = 2_000  # reference rows a product
 QUERIES = 10_000  # queries a product: 80 MB of scores
 DISTANCES = ("cosine", "euclidean")
@@ -54,7 +56,7 @@ def _nearest(queries: np.ndarray, references: np.ndarray, k: int) -> dict[str, N
   queries = jnp.asarray(queries)
   blank = _Best(jnp.full((len(queries), k), jnp.inf), jnp.zeros((len(queries), k), jnp.int32))
   best = {name: blank for name in DISTANCES}
-  for first in range(0, len(references), BLOCK):
+  for first in console.blocks(len(references), BLOCK, "nearest neighbours"):
     best = _update(best, queries, references[first:first + BLOCK], first, k)
   squares = jnp.sum(jnp.square(queries), axis=1, keepdims=True)
   distances = {

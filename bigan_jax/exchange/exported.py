@@ -18,7 +18,10 @@ from bigan_jax.machine import disk
 from bigan_jax.training.objectives import OBJECTIVES
 
 FILE = "model.safetensors"
-FORMAT = 1  # One more where older versions of this module would misread what is written.
+VERSION = 1  # One more where older versions of this module would misread what is written.
+# What the hub's readers look for in a safetensors file, as plain text: whose arrays they are, "pt",
+# "tf", "flax" or "mlx". These are Flax's, kernels [inputs, outputs].
+FORMAT = "flax"
 Layers = dict[str, dict[str, np.ndarray]]
 Path = pathlib.Path
 
@@ -50,10 +53,15 @@ def write(
         if not np.isfinite(array).all():
           raise ValueError(f"{name} is not finite: choose another --step.")
         tensors[name] = np.ascontiguousarray(array, np.float32)
-  version = sys.modules["bigan_jax"].__version__
-  info = {"format": FORMAT, "bigan_jax": version, "merged": merged, **info}
+  program = sys.modules["bigan_jax"].__version__
+  info = {"version": VERSION, "bigan_jax": program, "merged": merged, **info}
   metadata = {key: json.dumps(value) for key, value in info.items()}
-  path.write_bytes(safetensors.numpy.save(tensors, metadata))
+  path.write_bytes(safetensors.numpy.save(tensors, {"format": FORMAT, **metadata}))
+
+
+def players(folder: Path) -> tuple[str, ...]:
+  """The networks that an exported folder holds, of "D", "E", "G"; errors as `read`."""
+  return tuple(sorted({name.partition(".")[0] for name in _content(folder / FILE, ())[1]}))
 
 
 def read(folder: Path, players: Iterable[str]) -> tuple[dict[str, chex.ArrayTree], dict[str, Any]]:
@@ -64,14 +72,8 @@ def read(folder: Path, players: Iterable[str]) -> tuple[dict[str, chex.ArrayTree
       arrays than its config says.
     OSError: it cannot be read.
   """
-  path = folder / FILE
-  try:
-    with safetensors.safe_open(path, framework="numpy") as file:
-      info = _info(path, file.metadata())
-      arrays = {name: file.get_tensor(name) for name in file.keys()
-                if name.partition(".")[0] in players}
-  except safetensors.SafetensorError as error:
-    raise OSError(f"{path} is damaged ({disk.first_line(error)}): export it again.") from error
+  path, players = folder / FILE, tuple(players)
+  info, _, arrays = _content(path, players)
   found = {name.partition(".")[0] for name in arrays}
   for player in players:
     if player not in found:
@@ -79,6 +81,19 @@ def read(folder: Path, players: Iterable[str]) -> tuple[dict[str, chex.ArrayTree
   config = config_of(info)
   variables = {p: _variables(path, p, arrays, blank(config, p), info["merged"]) for p in players}
   return variables, info
+
+
+def _content(
+    path: Path, players: tuple[str, ...]
+) -> tuple[dict[str, Any], list[str], dict[str, np.ndarray]]:
+  """(info, names of all arrays, the arrays of the players)."""
+  try:
+    with safetensors.safe_open(path, framework="numpy") as file:
+      names = list(file.keys())
+      wanted = [name for name in names if name.partition(".")[0] in players]
+      return _info(path, file.metadata()), names, {name: file.get_tensor(name) for name in wanted}
+  except safetensors.SafetensorError as error:
+    raise OSError(f"{path} is damaged ({disk.first_line(error)}): export it again.") from error
 
 
 def config_of(info: Mapping[str, Any]) -> ml_collections.ConfigDict:
@@ -101,14 +116,15 @@ def blank(config: ml_collections.ConfigDict, player: str) -> chex.ArrayTree:
 
 def _info(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
   try:
-    info = {key: json.loads(value) for key, value in (metadata or {}).items()}
-    version = int(info["format"])
-  except (KeyError, TypeError, ValueError):
+    info = {key: json.loads(text) for key, text in (metadata or {}).items() if text != FORMAT}
+    info.setdefault("version", info.pop("format", None))  # Its name in files of before.
+    version = int(info["version"])
+  except (TypeError, ValueError):
     raise ValueError(f"{path} is not from bigan_jax.export: name what that wrote.") from None
-  if version > FORMAT:
+  if version > VERSION:
     raise ValueError(
-        f"{path} has format {version} of bigan_jax {info.get('bigan_jax')}, newer than the "
-        f"{FORMAT} that this version reads: upgrade bigan_jax."
+        f"{path} has version {version}, of bigan_jax {info.get('bigan_jax')}, newer than the "
+        f"{VERSION} that this one reads: upgrade bigan_jax."
     )
   return info
 

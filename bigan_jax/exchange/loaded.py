@@ -1,7 +1,8 @@
-"""`bigan_jax.load`: trained E and G as plain functions of arrays."""
+"""`bigan_jax.load`: trained E, G and D as plain functions of arrays."""
 
 from collections.abc import Callable, Sequence
 import functools
+import pathlib
 from typing import Any, NamedTuple
 
 import chex
@@ -12,12 +13,13 @@ import ml_collections
 import numpy as np
 
 from bigan_jax.data import files
-from bigan_jax.exchange import pretrained
+from bigan_jax.exchange import exported, pictures, pretrained
 from bigan_jax.models import latents
 from bigan_jax.training.objectives import OBJECTIVES
 
 Activations = dict[str, jax.Array]
 Shape = tuple[int, ...]
+CHIEF = ("NNC_e-", "NNC_d", "EGr", "EGr_b", "NND")  # metrics that a model's repr shows
 
 
 class Model(NamedTuple):
@@ -27,29 +29,51 @@ class Model(NamedTuple):
     E: float32 [B, *encoder_shape] in value_range -> (code [B, latent_dim], {layer: activation});
       "logits" are the code before squashing. None of a plain GAN, which has no encoder.
     G: z float32 [B, latent_dim] in [-1, 1] -> x float32 [B, *image_shape] in value_range.
-    preprocess: uint8 pictures of any sizes -> what E takes (see data/files.py).
+    D: x [B, *image_shape] and, of a BiGAN, z [B, latent_dim] -> (logits [B] of "x is real",
+      {layer: activation}). ValueError where there is none: of autoencoders, in older exports.
+    preprocess: one picture or many, arrays or PIL's, -> what E takes (see exchange/pictures.py).
     view: the numbers behind preprocess.
     value_range: of pixels, (lowest, highest).
     encoder_shape, image_shape: (height, width, channels) of what E sees and of what G makes.
     latent_dim: of z and of the code.
     layers: {layer of E: shape of its activation, without the batch}.
+    sizes: {network that there is: number of its parameters}.
     feature_layer: whose activations are the features that the paper judges.
     config: of the training run. step: after how many updates. metrics: the evaluation there.
   """
 
   E: Callable[[chex.Array], tuple[jax.Array, Activations]] | None
   G: Callable[[chex.Array], jax.Array]
-  preprocess: Callable[[np.ndarray | Sequence[np.ndarray]], np.ndarray]
+  D: Callable[..., tuple[jax.Array, Activations]]
+  preprocess: Callable[[pictures.Picture | Sequence[pictures.Picture]], np.ndarray]
   view: files.View
   value_range: tuple[float, float]
   encoder_shape: Shape
   image_shape: Shape
   latent_dim: int
   layers: dict[str, Shape]
+  sizes: dict[str, int]
   feature_layer: str
   config: ml_collections.ConfigDict
   step: int
   metrics: dict[str, Any]
+
+  def __repr__(self) -> str:
+    """Six lines at most."""
+    config, (low, high) = self.config, self.value_range
+    networks = ", ".join(f"{name} {size:,}" for name, size in sorted(self.sizes.items()))
+    lines = [
+        f"bigan_jax model: {config.objective}, recipe {config.recipe}, after {self.step:,} updates",
+        f"  parameters: {networks}",
+        f"  G: [B, {self.latent_dim}] -> {_text(self.image_shape)}, {low:g} to {high:g}",
+    ]
+    if self.E:
+      features = " x ".join(map(str, self.layers[self.feature_layer]))
+      lines.append(f"  E: {_text(self.encoder_shape)}, {low:g} to {high:g}, by preprocess -> "
+                   f"[B, {self.latent_dim}]; features: {self.feature_layer}, {features}")
+    chief = [f"{name} {self.metrics[name]:.4g}" for name in CHIEF
+             if (self.metrics or {}).get(name) is not None]
+    return "\n".join([*lines, f"  metrics: {', '.join(chief)}"] if chief else lines)
 
 
 @functools.partial(jax.jit, static_argnames=("network",))
@@ -69,12 +93,31 @@ def generate(network: nn.Module, variables: chex.ArrayTree, z: jax.Array) -> jax
     return network.apply(variables, z)[0]
 
 
+@functools.partial(jax.jit, static_argnames=("network",))
+def judge(
+    network: nn.Module, variables: chex.ArrayTree, *pair: jax.Array
+) -> tuple[jax.Array, Activations]:
+  """x [B, H, W, C] and, jointly, z [B, d] -> (logits [B], {layer: activation}), in full float32."""
+  with jax.default_matmul_precision("float32"):
+    return network.apply(variables, *pair)
+
+
 def read(path: str, step: str | int = "latest") -> pretrained.Pretrained:
-  """G, and E if there is one, of a run folder or an exported one; errors as pretrained.read."""
-  found = pretrained.read(path, ("G",), step)
-  if "E" not in OBJECTIVES[found.config.objective].players:
-    return found
-  return pretrained.read(path, ("G", "E"), found.step)
+  """All networks of a run folder or an exported one; errors as pretrained.read.
+
+  D may be missing in an export: older ones held it for plain GANs alone.
+  """
+  found, folder = pretrained.read(path, ("G",), step), pathlib.Path(path).expanduser()
+  players = OBJECTIVES[found.config.objective].players
+  if exported.is_export(folder):
+    players = tuple(p for p in players if p != "D" or p in exported.players(folder))
+  return pretrained.read(path, players, found.step)
+
+
+def judged_shapes(config: ml_collections.ConfigDict) -> dict[str, Shape]:
+  """{name: shape of one} of what D judges: x and, jointly, z."""
+  x, z = tuple(config.model.image_shape), (config.model.latent_dim,)
+  return {"x": x, "z": z} if OBJECTIVES[config.objective].joint else {"x": x}
 
 
 def load(path: str, step: str | int = "latest") -> Model:
@@ -93,30 +136,60 @@ def load(path: str, step: str | int = "latest") -> Model:
   image_shape, z_shape = tuple(model.image_shape), (model.latent_dim,)
   E, layers = None, {}
   if "E" in variables:
-    E = _checked(functools.partial(encode, networks.E, variables["E"]), "E", how.shape)
+    run = functools.partial(encode, networks.E, variables["E"])
+    E = _checked(run, "E", {"x": how.shape})
     layers = layer_shapes(networks.E, variables["E"], how.shape)
-  G = _checked(functools.partial(generate, networks.G, variables["G"]), "G", z_shape)
+  G = _checked(functools.partial(generate, networks.G, variables["G"]), "G", {"z": z_shape})
+  D = _no_discriminator(path, config.objective)
+  if "D" in variables:
+    run = functools.partial(judge, networks.D, variables["D"])
+    D = _checked(run, "D", judged_shapes(config))
+  sizes = {name: sum(a.size for a in jax.tree.leaves(v["params"])) for name, v in variables.items()}
   return Model(
-      E, G, functools.partial(files.preprocess, how=how), how, how.value_range, how.shape,
-      image_shape, model.latent_dim, layers, networks.E.feature_layer, config, step, metrics,
+      E, G, D, functools.partial(pictures.preprocess, how=how), how, how.value_range, how.shape,
+      image_shape, model.latent_dim, layers, sizes, networks.E.feature_layer, config, step, metrics,
   )
 
 
-def layer_shapes(network: nn.Module, variables: chex.ArrayTree, shape: Shape) -> dict[str, Shape]:
-  """{layer of E: shape of its activation}, from the first to the logits."""
-  x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-  logits, activations = jax.eval_shape(network.apply, variables, x)
+def layer_shapes(
+    network: nn.Module, variables: chex.ArrayTree, *shapes: Shape
+) -> dict[str, Shape]:
+  """{layer: shape of its activation}, from the first to the logits, of inputs of these shapes."""
+  inputs = [jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in shapes]
+  logits, activations = jax.eval_shape(network.apply, variables, *inputs)
   return {name: a.shape[1:] for name, a in [*activations.items(), ("logits", logits)]}
 
 
-def _checked(apply: Callable[[chex.Array], Any], name: str, shape: Shape) -> Callable:
-  """`apply`, with one sentence for input of another shape or for raw pixels."""
-  def checked(x: chex.Array) -> Any:
-    x = jnp.asarray(x)
-    if x.ndim != len(shape) + 1 or x.shape[1:] != shape:
-      raise ValueError(f"{name} takes [B, {', '.join(map(str, shape))}], not {list(x.shape)}.")
-    if x.dtype == jnp.uint8:
-      raise ValueError(f"{name} takes float32, not uint8: call preprocess first.")
-    return apply(x)
+def _checked(apply: Callable[..., Any], name: str, shapes: dict[str, Shape]) -> Callable[..., Any]:
+  """`apply`, with one sentence for inputs of another number or shape, or for raw pixels."""
+  takes = " and ".join(map(_text, shapes.values()))
+  def checked(*inputs: chex.Array) -> Any:
+    if len(inputs) != len(shapes):
+      raise ValueError(f"{name} takes {' and '.join(shapes)}: {takes}, not {len(inputs)} arrays.")
+    inputs = [jnp.asarray(array) for array in inputs]
+    for array, shape in zip(inputs, shapes.values(), strict=True):
+      if array.shape[1:] != shape or not array.ndim:
+        raise ValueError(f"{name} takes {takes}, not {list(array.shape)}.")
+      if array.dtype == jnp.uint8:
+        raise ValueError(f"{name} takes float32, not uint8: call preprocess first.")
+    if len({len(array) for array in inputs}) > 1:
+      raise ValueError(f"{name} takes pairs, not {' and '.join(str(len(a)) for a in inputs)}.")
+    return apply(*inputs)
   checked.__name__ = checked.__qualname__ = name
   return checked
+
+
+def _no_discriminator(path: str, objective: str) -> Callable[..., Any]:
+  """A D that says that there is none, and why."""
+  trained = "D" in OBJECTIVES[objective].players
+  why = (f"the export {path} holds none: export its run again" if trained else
+         f"{objective} trains none: take another objective")
+  def D(*inputs: chex.Array) -> Any:
+    del inputs
+    raise ValueError(f"There is no D, since {why}.")
+  return D
+
+
+def _text(shape: Shape) -> str:
+  """(8, 8, 1) -> [B, 8, 8, 1]."""
+  return f"[B, {', '.join(map(str, shape))}]"

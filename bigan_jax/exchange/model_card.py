@@ -1,7 +1,10 @@
 """The README.md of exported networks, as the Hugging Face hub shows them."""
 
 from collections.abc import Sequence
+import re
 from typing import Any
+
+from bigan_jax.training.objectives import OBJECTIVES
 
 WEIGHTS = "model.safetensors"
 METRICS = {  # In this order; what they mean, the project's README says.
@@ -23,25 +26,36 @@ CITATION = """\
 """
 
 
-def text(info: dict[str, Any], names: Sequence[str], merged: bool) -> str:
+def check_license(name: str | None) -> None:
+  """Raises ValueError unless it could be one of the hub's names of licenses, or None."""
+  if name is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", name):
+    raise ValueError(f"--license={name} is no name of a license: write it as the Hugging Face hub "
+                     "does, apache-2.0, mit, cc-by-4.0, other or the like.")
+
+
+def text(
+    info: dict[str, Any], names: Sequence[str], merged: bool, license: str | None = None
+) -> str:
   """The whole card.
 
   Args:
     info: as export.describe gives it.
     names: of the files that lie beside the card.
     merged: batch norm was folded into kernels and biases.
+    license: of the weights, by the hub's name of it.
   """
-  parts = (_front(info), _title(info), _use(info, names), _preprocessing(info),
+  parts = (_front(info, license), _title(info), _use(info, names), _preprocessing(info),
            _layers(info), _weights(merged) if WEIGHTS in names else "", _results(info))
   return "\n".join(part for part in parts if part) + f"\n## Citation\n\n```\n{CITATION}```\n"
 
 
-def _front(info: dict[str, Any]) -> str:
+def _front(info: dict[str, Any], license: str | None) -> str:
   encodes = "E" in info["layers"]
   task = "image-feature-extraction" if encodes else "unconditional-image-generation"
   tags = ("jax", "flax", "stablehlo", info["config"]["objective"], "self-supervised-learning")
   lines = "".join(f"- {tag}\n" for tag in tags)
-  return f"---\nlibrary_name: bigan_jax\npipeline_tag: {task}\ntags:\n{lines}---\n"
+  terms = f'license: "{license}"\n' if license else ""  # In quotes: a version is no number.
+  return f"---\n{terms}library_name: bigan_jax\npipeline_tag: {task}\ntags:\n{lines}---\n"
 
 
 def _title(info: dict[str, Any]) -> str:
@@ -61,7 +75,7 @@ def _use(info: dict[str, Any], names: Sequence[str]) -> str:
   parts, encodes = ["## Use\n"], "E" in info["layers"]
   if WEIGHTS in names:
     last = (
-        "code, layers = model.E(model.preprocess(pictures))  # uint8 [H, W, 3], of any sizes"
+        "code, layers = model.E(model.preprocess(pictures))  # arrays or PIL's, of any sizes"
         if encodes else "x = model.G(z)"
     )
     parts.append(
@@ -80,6 +94,8 @@ def _use(info: dict[str, Any], names: Sequence[str]) -> str:
         "[-1, 1], to pictures in the same\nway. JAX reads such files for six months at least; "
         f"{WEIGHTS} stays readable.\n"
     )
+  if "discriminator.stablehlo" in names:
+    parts.append(f"`discriminator.stablehlo` maps {_judged(info)} to (logits, layers).\n")
   return "\n".join(parts)
 
 
@@ -91,7 +107,7 @@ def _preprocessing(info: dict[str, Any]) -> str:
 
 {how["colours"]}, channels last, turned upright; transparency on white. The shorter edge is resized
 to {how["resize_shorter_edge"]} pixels (Lanczos, antialiased), the middle {height} x {width} is
-kept, and 0..255 scaled to {low:g}..{high:g}. `model.preprocess` does all this but the turning.
+kept, and 0..255 scaled to {low:g}..{high:g}. `model.preprocess` does all this.
 """
 
 
@@ -130,6 +146,14 @@ def _results(info: dict[str, Any]) -> str:
   if not rows:
     return "## Results\n\nNot evaluated.\n"
   return f"## Results\n\n| metric | value | meaning |\n|---|---|---|\n{''.join(rows)}"
+
+
+def _judged(info: dict[str, Any]) -> str:
+  """What D takes."""
+  model = info["config"]["model"]
+  x = f"x, float32 [B, {', '.join(map(str, model['image_shape']))}]"
+  joint = OBJECTIVES[info["config"]["objective"]].joint
+  return f"{x}, and its code z, [B, {model['latent_dim']}]," if joint else x
 
 
 def _encoder_shape(info: dict[str, Any]) -> tuple[int, ...]:

@@ -112,6 +112,17 @@ MLP = {
         linear("out", "d2", 1),
     ),
 }
+ALEXNET = (  # of fixed widths
+    conv("conv1", 96, "x", 11),
+    conv("conv2", 256, 48, 5),
+    *norm("conv2_bn", 256, affine=True),
+    conv("conv3", 384, 256, 3),
+    *norm("conv3_bn", 384, affine=True),
+    conv("conv4", 384, 192, 3),
+    *norm("conv4_bn", 384, affine=True),
+    conv("conv5", 256, 192, 3),
+    *norm("conv5_bn", 256, affine=True),
+)
 DCGAN = {
     "G": (
         linear("fc1", "z", (16, "g1"), UNITS_4X4),
@@ -127,18 +138,7 @@ DCGAN = {
         *norm("deconv4_bn", "g4", affine=True),
         conv("deconv5", "g4", "x", 5),
     ),
-    "E": (  # AlexNet, of fixed widths
-        conv("conv1", 96, "x", 11),
-        conv("conv2", 256, 48, 5),
-        *norm("conv2_bn", 256, affine=True),
-        conv("conv3", 384, 256, 3),
-        *norm("conv3_bn", 384, affine=True),
-        conv("conv4", 384, 192, 3),
-        *norm("conv4_bn", 384, affine=True),
-        conv("conv5", 256, 192, 3),
-        *norm("conv5_bn", 256, affine=True),
-        linear("out", (256, "e"), "z", ROWS_256),
-    ),
+    "E": (*ALEXNET, linear("out", (256, "e"), "z", ROWS_256)),
     "D": (
         conv("conv1", "d1", "x", 5),
         conv("conv2", "d2", "d1", 5),
@@ -153,7 +153,8 @@ DCGAN = {
         linear("out", (16, "d4"), 1, ROWS_4X4),
     ),
 }
-FAMILIES = {"mlp": MLP, "dcgan": DCGAN}
+DCGAN_ALEXNET_D = {**DCGAN, "D": (*ALEXNET, linear("out", (256, "d"), 1, ROWS_256))}
+FAMILIES = {"mlp": MLP, "dcgan": DCGAN, "dcgan_alexnet_D": DCGAN_ALEXNET_D}
 
 
 def to_variables(
@@ -164,7 +165,7 @@ def to_variables(
   Args:
     arrays: {player: arrays in the order of its file}, for any of G, E and D; D's number of arrays
       tells a joint discriminator from a plain one.
-    family: "mlp", or "dcgan" with AlexNet as E.
+    family: "mlp"; or "dcgan" with AlexNet as E, "dcgan_alexnet_D" with AlexNet as D too.
 
   Returns:
     {player: {"params": ..., "batch_stats": ...}}, float32, for networks of the official recipe.
@@ -226,11 +227,13 @@ def _rows(player: str, count: int, family: str) -> tuple[Row, ...]:
 
 
 def _tables(player: str, family: str) -> dict[str, tuple[Row, ...]]:
-  """The tables that a player may follow; a plain D is the joint one without projections of z."""
+  """The tables that a player may follow; a plain D is the joint one without projections of z.
+
+  AlexNet as D is plain alone.
+  """
   rows = FAMILIES[family][player]
-  if player != "D":
-    return {"": rows}
-  return {" (joint)": rows, " (plain)": tuple(row for row in rows if not row.layer.endswith("_z"))}
+  plain = tuple(row for row in rows if not row.layer.endswith("_z"))
+  return {"": rows} if player != "D" or plain == rows else {" (joint)": rows, " (plain)": plain}
 
 
 def _variables(

@@ -4,6 +4,7 @@ Every process must call what speaks to the others equally often and in the same 
 """
 
 from collections.abc import Callable, Iterator
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -75,6 +76,10 @@ def joined(meeting: Meeting | None, config: dict[str, Any]) -> Iterator[None]:
     with open(os.devnull, "w") as nowhere:
       with contextlib.nullcontext() if first() else contextlib.redirect_stdout(nowhere):
         yield
+  except KeyboardInterrupt as stop:
+    if count() == 1 or stop.args:  # Agreed upon by all.
+      raise
+    _end("Interrupted at once.", 130)
   except jax.errors.JaxRuntimeError as error:
     if count() == 1 or "RESOURCE_EXHAUSTED" in str(error):
       raise
@@ -85,13 +90,13 @@ def joined(meeting: Meeting | None, config: dict[str, Any]) -> Iterator[None]:
     )
 
 
-def any_of(flag: Callable[[], bool]) -> Callable[[], bool]:
-  """A flag that is up on every process, for good, once it is up on one when all ask."""
-  up = False
-  def asked() -> bool:
-    nonlocal up
-    up = up or bool(np.any(multihost_utils.process_allgather(np.int32(flag()))))
-    return up
+def strongest(own: Callable[[], int]) -> Callable[[], int]:
+  """The largest of all processes' numbers; for good, once one is above 0 when all ask."""
+  found = 0
+  def asked() -> int:
+    nonlocal found
+    found = found or int(np.max(multihost_utils.process_allgather(np.int32(own()))))
+    return found
   return asked
 
 
@@ -168,10 +173,12 @@ def _join(meeting: Meeting) -> None:
   timer.start()
   jax.config.update("jax_enable_preemption_service", False)
   try:
-    jax.distributed.initialize(
-        coordinator, total, index, initialization_timeout=seconds + LATER,
-        heartbeat_timeout_seconds=lost, shutdown_timeout_seconds=lost,
-    )
+    # In a thread of its own, since it waits where Ctrl-C is not heard.
+    concurrent.futures.ThreadPoolExecutor(1).submit(
+        jax.distributed.initialize, coordinator, total, index,
+        initialization_timeout=seconds + LATER, heartbeat_timeout_seconds=lost,
+        shutdown_timeout_seconds=lost,
+    ).result()
     devices = [len(jax.local_devices(i)) for i in range(count())]
     _connect()
   except (ValueError, RuntimeError) as error:
@@ -180,6 +187,8 @@ def _join(meeting: Meeting) -> None:
         f"The processes cannot find each other ({reason}): name --coordinator=HOST:PORT, "
         "--processes=N and --process=I."
     ) from error
+  except KeyboardInterrupt:
+    _end("Interrupted.", 130)
   finally:
     timer.cancel()
   if len(set(devices)) > 1:
@@ -237,8 +246,8 @@ def _agree(facts: dict[str, Any]) -> None:
       )
 
 
-def _end(sentence: str) -> NoReturn:
+def _end(sentence: str, status: int = 1) -> NoReturn:
   """Ends this process at once: partners that are lost cannot be waited for."""
   sys.stdout.flush()
   print(f"{pathlib.Path(sys.argv[0]).name}: {sentence}", file=sys.stderr, flush=True)
-  os._exit(1)
+  os._exit(status)

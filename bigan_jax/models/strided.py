@@ -99,7 +99,7 @@ max_pool.defvjp(
 
 
 class Convolution(nn.Module):
-  """A convolution; kernel N(0, 0.02), [k, k, C / groups, features] (reference section 0).
+  """A convolution; kernel [k, k, C / groups, features], at first N(0, 0.02) (reference section 0).
 
   bias: add one to each feature, of 0 at first: where no batch norm follows.
   """
@@ -108,12 +108,13 @@ class Convolution(nn.Module):
   k: int
   window: Window
   bias: bool = False
+  init: nn.initializers.Initializer = nn.initializers.normal(0.02)
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """x [B, H, W, C] -> [B, H', W', features]."""
     shape = (self.k, self.k, x.shape[-1] // self.window.groups, self.features)
-    y = convolve(x, self.param("kernel", nn.initializers.normal(0.02), shape), self.window)
+    y = convolve(x, self.param("kernel", self.init, shape), self.window)
     return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.bias else y
 
 

@@ -16,6 +16,7 @@ import orbax.checkpoint as ocp
 import tensorstore
 
 from bigan_jax.machine import disk
+from bigan_jax.runs import trees
 
 PyTree = Any
 
@@ -57,7 +58,7 @@ def save_state(manager: ocp.CheckpointManager, step: int, state: PyTree, wait: b
   Raises:
     OSError: the state before this one, or this one, could not be written; what was complete stays.
   """
-  _save(manager, step, {"state": _flatten(state)}, {}, wait)
+  _save(manager, step, {"state": trees.flatten(state)}, {}, wait)
 
 
 def restore_state(manager: ocp.CheckpointManager, template: PyTree) -> tuple[int, PyTree] | None:
@@ -81,7 +82,7 @@ def restore_state(manager: ocp.CheckpointManager, template: PyTree) -> tuple[int
     except Exception as error:  # Damage makes orbax raise anything from KeyError to ValueError.
       failures[step] = error
       continue
-    state = _unflatten(template, arrays, f"the checkpoint of step {step} in {folder}")
+    state = trees.unflatten(template, arrays, f"the checkpoint of step {step} in {folder}")
     _set_aside(folder, failures, step)
     manager.reload()
     return step, state
@@ -102,8 +103,8 @@ def save_networks(manager: ocp.CheckpointManager, step: int, networks: Mapping[s
   Raises:
     OSError: they could not be written; what was complete stays.
   """
-  trees = {name: jax.tree.map(np.asarray, variables) for name, variables in networks.items()}
-  _save(manager, step, trees, {"info": info})
+  arrays = {name: jax.tree.map(np.asarray, variables) for name, variables in networks.items()}
+  _save(manager, step, arrays, {"info": info})
 
 
 def restore_network(workdir: str, name: str, step: str | int = "latest"
@@ -142,10 +143,13 @@ def restore_network(workdir: str, name: str, step: str | int = "latest"
 
 
 def best_step(folder: pathlib.Path, best: Best) -> int | None:
-  """The step with the best metric, the newest of equals; None if no step has a finite one."""
+  """The step with the best metric, the newest of equals; None if no step has a finite one.
+
+  Never step 0, of untrained networks.
+  """
   sign = 1.0 if best.mode == "max" else -1.0
   scores = {}
-  for step, path in _steps(folder).items():
+  for step, path in ((step, path) for step, path in _steps(folder).items() if step):
     with contextlib.suppress(Exception):  # Unreadable, missing or null: it cannot be the best.
       scores[step] = sign * _read_json(path / "info")["metrics"][best.metric]
   finite = {step: score for step, score in scores.items() if math.isfinite(score)}
@@ -185,9 +189,9 @@ def _alone() -> dict[str, Any]:
       primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process{me}")}
 
 
-def _save(manager: ocp.CheckpointManager, step: int, trees: Mapping[str, PyTree],
+def _save(manager: ocp.CheckpointManager, step: int, arrays: Mapping[str, PyTree],
           jsons: Mapping[str, Any], wait: bool = False) -> None:
-  items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
+  items = {name: ocp.args.StandardSave(tree) for name, tree in arrays.items()}
   items |= {name: ocp.args.JsonSave(value) for name, value in jsons.items()}
   with _writing(manager):
     manager.wait_until_finished()  # Here the error of the save before comes to light.
@@ -235,12 +239,15 @@ def _choose_step(folder: pathlib.Path, step: str | int, steps: Sequence[int]) ->
   if step == "latest":
     return steps[-1]
   if step == "best":
+    if list(steps) == [0]:
+      raise ValueError(f"{folder} holds the networks of step 0 alone, which are never the best: "
+                       "train on, or ask for 'latest'.")
     with contextlib.suppress(Exception):
       best = Best(*_read_json(_steps(folder)[steps[-1]] / "info")["best"])
       if (found := best_step(folder, best)) is not None:
         return found
-    raise ValueError(f"no network in {folder} has a finite metric to be the best by; ask for "
-                     f"'latest' or one of the steps {list(steps)}.")
+    raise ValueError(f"no network in {folder} from after step 0 has a finite metric to be the best "
+                     f"by; ask for 'latest' or one of the steps {list(steps)}.")
   if step not in steps:
     raise ValueError(f"{folder} has no step {step!r}; ask for 'latest', 'best' or one of "
                      f"{list(steps)}.")
@@ -267,30 +274,6 @@ def _read_json(path: pathlib.Path) -> Any:
 def _read(path: pathlib.Path, handler: type) -> Any:
   with ocp.Checkpointer(handler(**_alone()), **_alone()) as reader:
     return reader.restore(path)
-
-
-def _flatten(state: PyTree) -> dict[str, np.ndarray]:
-  """{path: array}: orbax would restore a tree of another structure without a word."""
-  leaves = jax.tree_util.tree_leaves_with_path(state)
-  return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
-
-
-def _unflatten(template: PyTree, arrays: Mapping[str, np.ndarray], source: str) -> PyTree:
-  leaves, structure = jax.tree_util.tree_flatten_with_path(template)
-  expected = {jax.tree_util.keystr(path): _describe(leaf) for path, leaf in leaves}
-  found = {name: _describe(array) for name, array in arrays.items()}
-  for name in [*expected, *sorted(found.keys() - expected.keys())]:
-    if found.get(name) != expected.get(name):
-      raise ValueError(
-          f"{source} holds {found.get(name, 'nothing')} as {name}, where this configuration has "
-          f"{expected.get(name, 'nothing')}; use another --workdir or the configuration that the "
-          "run was started with.")
-  return jax.tree.unflatten(structure, [arrays[name] for name in expected])
-
-
-def _describe(leaf: Any) -> str:
-  leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
-  return f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}"
 
 
 def _is_worth_printing(record: Any) -> bool:

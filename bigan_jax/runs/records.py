@@ -15,6 +15,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2, summary_pb2
 
 from bigan_jax.machine import disk
+from bigan_jax.settings import measures
 
 
 class Records:
@@ -33,16 +34,21 @@ class Records:
     step = plain.get("step")
     if not isinstance(step, int):
       raise ValueError(f"a row of metrics needs an integer 'step', not {step!r}.")
-    scalars = [summary_pb2.Summary.Value(tag=name, simple_value=value)
-               for name, value in plain.items()
-               if name != "step" and isinstance(value, (int, float))]
+    scalars = [
+        summary_pb2.Summary.Value(tag=name, simple_value=value, metadata=_metadata(name))
+        for name, value in plain.items() if name != "step" and isinstance(value, (int, float))
+    ]
     _append(self._rows, json.dumps(plain, allow_nan=False).encode() + b"\n")
     self._write_event(step, scalars)
 
   def has_row(self, step: int) -> bool:
     """See `RunFolder.has_row`."""
+    return any(row["step"] == step for row in self.read_rows())
+
+  def read_rows(self) -> list[dict[str, Any]]:
+    """See `RunFolder.rows`."""
     lines = self._rows.read_bytes().splitlines() if self._rows.exists() else []
-    return any(_step_of(line) == step for line in lines)
+    return [json.loads(line) for line in lines if not math.isnan(_step_of(line))]
 
   def write_picture(self, name: str, step: int, image: np.ndarray) -> None:
     """See `RunFolder.write_picture`."""
@@ -84,6 +90,12 @@ class Records:
     self._events.write_event(event_pb2.Event(
         wall_time=time.time(), step=step, summary=summary_pb2.Summary(value=values)))
     self._events.flush()
+
+
+def _metadata(name: str) -> summary_pb2.SummaryMetadata | None:
+  """What TensorBoard tells of a scalar beside its name."""
+  description = measures.describe(name)
+  return summary_pb2.SummaryMetadata(summary_description=description) if description else None
 
 
 def plain_value(value: Any) -> Any:

@@ -8,9 +8,10 @@ import pathlib
 from typing import Any
 
 from bigan_jax.runs import data_record, outputs
-from bigan_jax.runs.workdir import local_path, read_config, refuse_foreign
+from bigan_jax.runs.workdir import check_config, local_path, read_config, refuse_foreign
 
 CONFIG, RESULTS = "config.json", "results.json"
+FREE = ("data_dir", "data.resident_gb", "data.workers")  # fields that results do not depend on
 
 
 @contextlib.contextmanager
@@ -27,16 +28,27 @@ def replacing(workdir: str, config: dict[str, Any], names: tuple[str, ...]
     names: patterns of what else the job writes; other files are not deleted with an old result.
 
   Raises:
-    ValueError: workdir is the folder of another job, or holds other files.
+    ValueError: as `check`.
     OSError: it cannot be written.
+  """
+  check(workdir, config, names)
+  path = local_path(workdir)
+  with outputs.new_folder(path, force=True, replaceable=lambda path: True) as folder:
+    yield folder
+    (folder / CONFIG).write_bytes(_json(config))
+
+
+def check(workdir: str, config: dict[str, Any], names: tuple[str, ...]) -> None:
+  """Raises ValueError unless `replacing` may write there; see there.
+
+  The folder may not be that of another job, nor of other settings than those that results do not
+  depend on, nor hold other files.
   """
   path = local_path(workdir)
   if path.is_dir():
     refuse_foreign(path)
     _refuse_other(path, config["job"], (CONFIG, data_record.DATA, *names))
-  with outputs.new_folder(path, force=True, replaceable=lambda path: True) as folder:
-    yield folder
-    (folder / CONFIG).write_bytes(_json(config))
+    check_config(path / CONFIG, json.loads(json.dumps(config)), FREE)
 
 
 def _refuse_other(path: pathlib.Path, job: str, names: tuple[str, ...]) -> None:

@@ -29,7 +29,7 @@ class RunFolder:
                lock: int | None):
     self.path = path
     self.config = config
-    self._best = best
+    self.best = best
     self._proven = False  # whether a state that this process saved was read back
     self._closing = contextlib.ExitStack()  # Every entry runs, last one first, even if one raises.
     if lock is None:  # Not process 0.
@@ -83,7 +83,7 @@ class RunFolder:
 
     A metric that is NaN or infinite is saved as None and is never the best.
     """
-    info = {"step": step, "config": self.config, "best": self._best and list(self._best),
+    info = {"step": step, "config": self.config, "best": self.best and list(self.best),
             "metrics": {name: records.plain_value(value) for name, value in metrics.items()}}
     self._write(lambda: checkpoints.save_networks(self._networks, step, networks, info))
 
@@ -104,6 +104,10 @@ class RunFolder:
   def has_row(self, step: int) -> bool:
     """Whether metrics.jsonl holds a row of this step."""
     return processes.everyones(processes.first() and self._records.has_row(step))[0]
+
+  def rows(self) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl, in their order."""
+    return processes.everyones(self._records.read_rows() if processes.first() else None)[0]
 
   def write_picture(self, name: str, step: int, image: np.ndarray) -> None:
     """Writes pictures/NAME/STEP.png, and the same picture to TensorBoard.
@@ -162,15 +166,16 @@ def open_run(workdir: str, config: dict[str, Any], free_to_change: Sequence[str]
   path = local_path(workdir)
   readback.check_path(path)
   config = json.loads(json.dumps(config, allow_nan=False))  # As config.json will give it back.
+  keep = checkpoints.Best(*best) if best else None
   with processes.together(), disk.one_sentence(path):
     if not processes.first():
-      return RunFolder(path, config, None, None)
+      return RunFolder(path, config, keep, None)
     path.mkdir(parents=True, exist_ok=True)
     refuse_foreign(path)
     lock = _lock(path)
     try:
       _agree_on_config(path / "config.json", config, free_to_change)
-      return RunFolder(path, config, checkpoints.Best(*best) if best else None, lock)
+      return RunFolder(path, config, keep, lock)
     except BaseException:
       os.close(lock)
       raise
@@ -183,7 +188,13 @@ def check_run(workdir: str, config: dict[str, Any], free_to_change: Sequence[str
   with processes.together(), disk.one_sentence(path):
     if processes.first() and path.exists():
       refuse_foreign(path)
-      _saved_config(path / "config.json", json.loads(json.dumps(config)), free_to_change)
+      check_config(path / "config.json", json.loads(json.dumps(config)), free_to_change)
+
+
+def name_of(path: pathlib.Path) -> str:
+  """A path as people type it: from the current folder on where it lies below that."""
+  here = pathlib.Path.cwd()
+  return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def local_path(workdir: str) -> pathlib.Path:
@@ -216,11 +227,11 @@ def _lock(path: pathlib.Path) -> int:
 
 
 def _agree_on_config(path: pathlib.Path, config: dict[str, Any], free: Sequence[str]) -> None:
-  if _saved_config(path, config, free) != config:
+  if check_config(path, config, free) != config:
     disk.write_atomically(path, json.dumps(config, indent=2).encode() + b"\n")
 
 
-def _saved_config(
+def check_config(
     path: pathlib.Path, config: dict[str, Any], free: Sequence[str]
 ) -> dict[str, Any] | None:
   """What is there, if anything; raises ValueError if it differs in what is not free to change."""

@@ -1,8 +1,7 @@
-"""`--config=FILE.py:variant,key=value`: how it is read, and how errors name what was meant."""
+"""`variant,key=value` after the colon of --config, and how errors name what was meant."""
 
 from collections.abc import Iterable
 import difflib
-import pathlib
 from typing import Any
 
 OBJECTIVES = (
@@ -11,6 +10,7 @@ OBJECTIVES = (
 )
 RECIPES = ("paper", "official")
 SIZES = ("full", "small")
+DERIVED = ("objective", "recipe", "job")  # fields that only name what others were set to
 
 
 def nearest(name: str, known: tuple[str, ...]) -> str:
@@ -59,28 +59,9 @@ def _typed(key: str, value: str, default: Any) -> Any:
     raise ValueError(f"Config argument {key}={value} is not of type {kind}.") from None
 
 
-def find_file(argument: str) -> str:
-  """Completes `--config=configs/X.py` where there is no such file here but the package has it.
-
-  Raises:
-    FileNotFoundError: it has none of that name either.
-  """
-  flag, equals, value = argument.partition("=")
-  path, colon, rest = value.partition(":")
-  if flag not in ("-config", "--config") or pathlib.Path(path).exists():
-    return argument
-  package = pathlib.Path(__file__).parents[1]
-  folders = (package.parent / "configs", package / "configs")  # a checkout's, an installation's
-  shipped = {file.name: file for folder in folders for file in folder.glob("[!_]*.py")}
-  name = pathlib.Path(path).name
-  if name not in shipped:
-    raise FileNotFoundError(f"There is no config {path}: {nearest(name, tuple(sorted(shipped)))}")
-  return f"{flag}{equals}{shipped[name]}{colon}{rest}"
-
-
 def refuse_derived(overrides: Iterable[str]) -> None:
   """Raises ValueError for a flag that would change a name but not the fields that it stands for."""
-  for name in ("objective", "recipe", "job"):
+  for name in DERIVED:
     if name in overrides:
       raise ValueError(
           f"config.{name} also sets other fields: choose it after the colon, "

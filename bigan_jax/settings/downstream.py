@@ -3,7 +3,13 @@
 import ml_collections
 
 from bigan_jax.settings.arguments import nearest
-from bigan_jax.settings.rules import PRECISIONS, changed_data, check_least, refuse_unused
+from bigan_jax.settings.rules import (
+  PRECISIONS,
+  changed_data,
+  check_least,
+  check_lists,
+  refuse_unused,
+)
 from bigan_jax.settings.training import data_section
 
 VOC_TRAINED = ("fc6_8", "fc8", "all")  # layers, in classification
@@ -18,8 +24,8 @@ def base(job: str) -> ml_collections.ConfigDict:
   config.job = job
   config.encoder = ""  # a run folder
   config.encoder_step = "latest"  # or "best", or a step
-  config.seed = 0
-  config.batch_size = 128
+  config.seed = 0  # of all that is drawn at random
+  config.batch_size = 128  # of all devices together
   config.data_dir = ""  # of prepared data sets; "": $TFDS_DATA_DIR or ~/tensorflow_datasets
   config.data = data_section()  # name "": the set that the encoder was trained on
   config.data.splits = ""  # as the encoder's run had them; or "validation", "test"
@@ -53,7 +59,7 @@ def voc(job: str, source: str) -> ml_collections.ConfigDict:
   config.data.flip = True  # mirror training pictures with probability 1/2
 
   config.optim = ml_collections.ConfigDict()
-  config.optim.rate = 0.001
+  config.optim.rate = 0.001  # of stochastic gradient descent, at first
   config.optim.drop = 0.1  # factor of the rate every drop_every epochs
   config.optim.drop_every = 0  # 0: never
   config.optim.momentum = 0.9
@@ -119,6 +125,7 @@ def _validate_training(config: ml_collections.ConfigDict) -> None:
     value = config.get(section, {}).get(name, 0)
     if not value < 1:
       raise ValueError(f"config.{section}.{name} is {value}, but must be below 1.")
+  check_lists(config)
   if config.stop_epoch > config.epochs:
     raise ValueError(
         f"config.stop_epoch is {config.stop_epoch}, beyond config.epochs = {config.epochs}."

@@ -5,13 +5,19 @@ from typing import Any
 import ml_collections
 
 from bigan_jax.settings.arguments import OBJECTIVES, nearest
+from bigan_jax.settings.measures import CRITERIA
 from bigan_jax.settings.training import data_section
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 FREE_TO_CHANGE = (  # when a run is continued: fields that its results do not depend on
-    "data_dir", "stop_epoch", "steps_per_dispatch", "save_every", "eval.every", "data.path",
-    "data.accept_change", "data.classes", "data.resident_gb", "data.workers", "proposals.cache_dir",
+    "data_dir", "stop_epoch", "steps_per_dispatch", "save_every", "eval.every", "eval.best",
+    "data.path", "data.accept_change", "data.classes", "data.resident_gb", "data.workers",
+    "proposals.cache_dir",
 )
+LISTS = {  # of numbers above 0, or of a lower and a higher one
+    "model.image_shape": (28, 28, 1), "model.encoder_shape": (28, 28, 1),
+    "model.value_range": (0.0, 1.0), "model.hidden": (4096, 4096),
+}
 CONVOLUTIONS = 5  # of the AlexNet that is E, or D
 SMALL_SET = ("splits",)
 USES = {  # fields of config.data that a set has a use for, beside ALL_USE; fake takes any config
@@ -36,10 +42,25 @@ def check_least(config: ml_collections.ConfigDict, least: dict[str, float]) -> N
   Args:
     least: {"section.field": value}; fields that the config lacks are passed over.
   """
-  flat = dict(_fields(config))
+  flat = dict(flat_fields(config))
   for name, value in least.items():
     if name in flat and not flat[name] >= value:
       raise ValueError(f"config.{name} is {flat[name]}, but must be at least {value}.")
+
+
+def check_lists(config: ml_collections.ConfigDict) -> None:
+  """Raises ValueError for the first list of numbers that is not what its name says.
+
+  Fields that the config lacks are passed over.
+  """
+  flat = dict(flat_fields(config))
+  for name, example in LISTS.items():
+    value = flat.get(name, example)
+    kinds = (int,) if isinstance(example[0], int) else (int, float)
+    fits = len(value) == len(example) and all(type(number) in kinds for number in value)
+    if not fits or not (min(value) > 0 if kinds == (int,) else value[0] < value[1]):
+      raise ValueError(f"config.{name} is {tuple(value)}: give it such as "
+                       f'--config.{name}="{example}".')
 
 
 def validate(config: ml_collections.ConfigDict) -> None:
@@ -51,7 +72,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
       "model.E.width": 1, "model.D.width": 1, "optim.weight_decay": 0, "optim.warmup_epochs": 0,
       "seed": 0, "data.resident_gb": 0, "data.workers": 0,
   })
-  flat = dict(_fields(config))
+  flat = dict(flat_fields(config))
   for name in ("optim.rate", "optim.final_factor"):
     if not 0 < flat[name] <= 1:
       raise ValueError(f"config.{name} is {flat[name]}, but must be above 0 and at most 1.")
@@ -74,6 +95,9 @@ def validate(config: ml_collections.ConfigDict) -> None:
     raise ValueError(
         f"config.precision is {config.precision!r}: {nearest(config.precision, PRECISIONS)}"
     )
+  if config.eval.best not in ("", *CRITERIA):
+    known = nearest(config.eval.best, CRITERIA)
+    raise ValueError(f"config.eval.best is {config.eval.best!r}: {known}")
   if config.alternating and config.objective.startswith("autoencoder"):
     raise ValueError("config.alternating needs a discriminator; an autoencoder has none.")
   refuse_unused(config.data.name, changed_data(config.data, data_section()))
@@ -99,9 +123,11 @@ def refuse_unused(name: str, given: dict[str, Any]) -> None:
 
 def _validate_sizes(config: ml_collections.ConfigDict) -> None:
   """Raises ValueError if layers, pictures, E's crops and G's images do not fit each other."""
+  check_lists(config)
   for player in ("E", "D"):
     widths = config.model[player].get("widths", (2,) * CONVOLUTIONS)
-    if len(widths) != CONVOLUTIONS or any(width < 2 or width % 2 for width in widths):
+    if len(widths) != CONVOLUTIONS or any(type(width) is not int or width < 2 or width % 2
+                                            for width in widths):
       raise ValueError(
           f"config.model.{player}.widths is {tuple(widths)}: give {CONVOLUTIONS} even numbers, of "
           "the channels of conv1 to conv5."
@@ -168,10 +194,10 @@ def validate_shape(config: ml_collections.ConfigDict, shape: tuple[int, ...]) ->
     )
 
 
-def _fields(config: ml_collections.ConfigDict, prefix: str = "") -> list[tuple[str, Any]]:
+def flat_fields(config: ml_collections.ConfigDict, prefix: str = "") -> list[tuple[str, Any]]:
   """[("section.field", value), ...]."""
   pairs = []
   for name, value in config.items():
     nested = isinstance(value, ml_collections.ConfigDict)
-    pairs += _fields(value, f"{prefix}{name}.") if nested else [(prefix + name, value)]
+    pairs += flat_fields(value, f"{prefix}{name}.") if nested else [(prefix + name, value)]
   return pairs

@@ -13,7 +13,7 @@ WARMUP = 5  # epochs, of larger batches
 def data_section() -> ml_collections.ConfigDict:
   """Which pictures, in every config that reads any."""
   data = ml_collections.ConfigDict()
-  data.name = ""
+  data.name = ""  # "digits", "mnist", "image_folder", ...; "fake": noise
   data.path = ""  # folder of a set of your own
   data.splits = "validation"  # or "test": train on all, evaluate on the test set
   data.edge = 0  # shorter side that pictures of unequal size are resized to; 0: as they are
@@ -32,7 +32,7 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.job = "train"
   config.objective = objective
   config.recipe = recipe  # only sets other fields; recorded here
-  config.seed = 0
+  config.seed = 0  # of weights, z, and the order and crops of pictures
   config.batch_size = BATCH  # of all devices together
   config.epochs = 400  # constant and decaying together
   config.stop_epoch = 0  # end here, on the schedule of `epochs`; 0: at the end
@@ -46,12 +46,12 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.data = data_section()
 
   config.optim = ml_collections.ConfigDict()
-  config.optim.rate = 2e-4
+  config.optim.rate = 2e-4  # of Adam, constant for the first half (paper, appendix A)
   config.optim.warmup_epochs = 0  # the rate rises meanwhile; at most half of the constant ones
   config.optim.final_factor = 0.01  # the rate decays to 2e-6 (paper, appendix A)
-  config.optim.b1 = 0.5
-  config.optim.b2 = 0.999
-  config.optim.weight_decay = 2.5e-5
+  config.optim.b1 = 0.5  # how slowly the mean gradient is forgotten (paper, appendix A)
+  config.optim.b2 = 0.999  # and the mean square
+  config.optim.weight_decay = 2.5e-5  # l2 (paper, appendix A)
   config.optim.decay_shifts = recipe == "official"  # reference section 5; paper: weights alone
 
   config.eval = ml_collections.ConfigDict()
@@ -59,6 +59,7 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.eval.images = 10_000  # judged; 0: all
   config.eval.references = 50_000  # neighbours for 1-NN, of the training set; 0: all
   config.eval.samples = 100_000  # G(z) for NND and EGg
+  config.eval.best = ""  # metric that the best networks are kept by; "": EGr with an E, else NND
   return config
 
 
@@ -97,19 +98,19 @@ def permutation_invariant(argument: str) -> ml_collections.ConfigDict:
   config = scale_batch(base(objective, values["recipe"]), values["batch"])
   config.model = ml_collections.ConfigDict()
   config.model.family = "mlp"
-  config.model.latent_dim = 50
-  config.model.image_shape = (28, 28, 1)
+  config.model.latent_dim = 50  # numbers in z and in the code
+  config.model.image_shape = (28, 28, 1)  # what G makes and D sees
   config.model.encoder_shape = (28, 28, 1)  # what E sees
   config.model.value_range = (0.0, 1.0)  # pixel / 255 (reference section 1)
   config.model.G = ml_collections.ConfigDict()
-  config.model.G.width = 1024
+  config.model.G.width = 1024  # units of each hidden layer
   config.model.G.first_bn = official  # reference section 1; A.1 has none there
   config.model.G.z_skip = official  # reference section 1; section 4 names D alone
   config.model.E = ml_collections.ConfigDict()
-  config.model.E.width = 1024
+  config.model.E.width = 1024  # units of each hidden layer
   config.model.E.out_stddev = encoder_out_stddev(objective)
   config.model.D = ml_collections.ConfigDict()
-  config.model.D.width = 1024
+  config.model.D.width = 1024  # units of each hidden layer
   config.model.D.z_output = not official  # section 4: "each linear layer thereafter"
   return config
 
@@ -147,10 +148,10 @@ def _image_networks(objective: str, official: bool, crop: int) -> ml_collections
   model = ml_collections.ConfigDict()
   # As a feature learner, D is the AlexNet that E is elsewhere.
   model.family = "dcgan_alexnet_D" if objective == "gan" else "dcgan"
-  model.latent_dim = 200
-  model.image_shape = (64, 64, 3)
-  model.encoder_shape = (crop, crop, 3)
-  model.value_range = (-1.0, 1.0)
+  model.latent_dim = 200  # numbers in z and in the code
+  model.image_shape = (64, 64, 3)  # what G makes and D sees
+  model.encoder_shape = (crop, crop, 3)  # what E sees
+  model.value_range = (-1.0, 1.0)  # of pixels
   model.G = ml_collections.ConfigDict({"width": 64, "z_skip": official})
   # Batch norm on the output of each convolution; the authors' conv1 has none.
   alexnet = {"widths": (96, 256, 384, 384, 256), "first_bn": not official}
@@ -171,7 +172,7 @@ def _shrink(config: ml_collections.ConfigDict) -> None:
   each other as well (README, "Clip art").
   """
   config.batch_size, config.epochs, config.optim.rate = 32, 140, 3e-4
-  config.model.latent_dim = 50
+  config.model.latent_dim = 50  # numbers in z and in the code
   config.model.image_shape = (32, 32, 3)
   config.model.E.widths = (48, 128, 192, 192, 128)
   if "widths" in config.model.D:  # D is as E, the feature learner.

@@ -1,13 +1,17 @@
 """What a person reads while a run goes on: what starts, one progress line, tables of results."""
 
+from collections.abc import Iterable, Iterator
+import functools
 import sys
+from typing import TypeVar
 
 import jax
 import ml_collections
 import numpy as np
 import tqdm
 
-from bigan_jax.machine import processes
+from bigan_jax.machine import processes, progress
+from bigan_jax.settings import measures
 from bigan_jax.training.state import TrainState
 from bigan_jax.training.timetable import Timetable
 from bigan_jax.training.train_step import Metrics
@@ -15,6 +19,9 @@ from bigan_jax.training.train_step import Metrics
 COLUMNS = ("epoch", "JD", "D", "G", "E", "NND", "NNC_e", "NNC_e-", "NNC_d", "CLS_e-", "CLS_d",
            "EGr", "EGr_b", "EGg", "EGg_b")
 LOSSES = ("JD", "D", "G", "E")
+SCREEN = 20  # rows of a table, after which its header is printed again
+
+Item = TypeVar("Item")
 
 
 def greeting(
@@ -33,12 +40,22 @@ def greeting(
 
 
 def progress_bar(when: Timetable, step: int, batch_size: int) -> tqdm.tqdm:
-  """One line with images/s, time left and losses; a line each half minute where it is a file."""
-  return tqdm.tqdm(
-      total=when.last_step * batch_size, initial=step * batch_size, unit="img", unit_scale=True,
-      dynamic_ncols=True, mininterval=0.5 if sys.stderr.isatty() else 30,
-      disable=not processes.first(),
+  """One line with images/s, time left and losses."""
+  return progress.bar(
+      when.last_step * batch_size, unit="img", initial=step * batch_size,
+      quiet=not processes.first(),
   )
+
+
+def over(items: Iterable[Item], total: int, title: str) -> Iterator[Item]:
+  """The same items, with a progress line while they last."""
+  return progress.over(items, total, title, quiet=not processes.first())
+
+
+def blocks(rows: int, size: int, title: str) -> Iterator[int]:
+  """The first row of each block of `size` rows, with a progress line while they last."""
+  firsts = range(0, rows, size)
+  return over(firsts, len(firsts), title)
 
 
 def advance(bar: tqdm.tqdm, metrics: Metrics, images: int) -> None:
@@ -48,19 +65,45 @@ def advance(bar: tqdm.tqdm, metrics: Metrics, images: int) -> None:
   bar.update(images)
 
 
-def print_row(row: dict[str, float]) -> None:
-  """The chief results under their names; all numbers are in metrics.jsonl."""
-  print_cells({name: _shown(name, row[name]) for name in COLUMNS if name in row}, 6)
+class Table:
+  """A table of results, of which a row is printed now and then, above the progress lines."""
+
+  def __init__(self) -> None:
+    self._columns: tuple[str, ...] = ()
+    self._rows = 0  # since the header
+
+  def print(self, cells: dict[str, str], width: int = 6) -> None:
+    """Texts in columns of at least `width`, under their names once a screen."""
+    names = {name: name + _arrow(name) for name in cells}
+    widths = {name: max(len(shown), width) for name, shown in names.items()}
+    with tqdm.tqdm.external_write_mode():
+      if tuple(cells) != self._columns or self._rows == SCREEN:
+        print("  ".join(f"{names[name]:>{w}}" for name, w in widths.items()))
+        self._columns, self._rows = tuple(cells), 0
+      print("  ".join(f"{cells[name]:>{w}}" for name, w in widths.items()), flush=True)
+    self._rows += 1
+
+
+def chief(row: dict[str, float]) -> dict[str, str]:
+  """The chief results of a feature learner as texts; all numbers are in metrics.jsonl."""
+  return {name: _shown(name, row[name]) for name in COLUMNS if name in row}
 
 
 def _shown(name: str, value: float) -> str:
   return str(value) if name == "epoch" else f"{value:.{4 if name in LOSSES else 2}f}"
 
 
-def print_cells(cells: dict[str, str], width: int, header: bool = True) -> None:
-  """Texts in columns of at least `width`, under their names, above the progress line."""
-  widths = {name: max(len(name), width) for name in cells}
-  with tqdm.tqdm.external_write_mode():
-    if header:
-      print("  ".join(f"{name:>{w}}" for name, w in widths.items()))
-    print("  ".join(f"{cells[name]:>{w}}" for name, w in widths.items()), flush=True)
+def _arrow(name: str) -> str:
+  """Which way is better, as an arrow where standard output knows it."""
+  way = measures.better(name)
+  return _arrows(sys.stdout.encoding or "ascii").get(way, "")
+
+
+@functools.cache
+def _arrows(encoding: str) -> dict[str, str]:
+  """{way: how it is written}."""
+  try:
+    "".join(measures.ARROWS.values()).encode(encoding)
+  except UnicodeEncodeError:
+    return {way: f" ({way})" for way in measures.ARROWS if way}
+  return measures.ARROWS

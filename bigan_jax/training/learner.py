@@ -15,7 +15,7 @@ from bigan_jax.data import batches
 from bigan_jax.data.splits import Split, Stored
 from bigan_jax.models.layers import AXIS
 from bigan_jax.runs.workdir import RunFolder
-from bigan_jax.training import console, feeds, finite, loop, parallel
+from bigan_jax.training import console, ending, feeds, finite, loop, parallel
 from bigan_jax.training.loop import Flag
 from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.state import (
@@ -35,7 +35,7 @@ Evaluator = Callable[[Snapshot], Iterable[tuple[str, float]]]
 class Training(NamedTuple):
   """What stays the same through the loop.
 
-  start: the state before training; blank: a calibration before its first step.
+  start: the state before training; blank: a calibration before its first step; table: of results.
   """
 
   config: ml_collections.ConfigDict
@@ -46,6 +46,7 @@ class Training(NamedTuple):
   programs: parallel.Programs
   start: TrainState
   blank: Calibration
+  table: console.Table
 
 
 def prepare(
@@ -74,18 +75,24 @@ def prepare(
   blank = Calibration(batch_stats, classifier, tx.init(classifier))
   feed = feeds.place(images, config.batch_size, assembler, config.data.workers, when.dispatch)
   programs = parallel.programs(setup, feed, run_key)
-  return Training(config, run, tuple(evaluators), when, setup, programs, start, blank)
+  return Training(config, run, tuple(evaluators), when, setup, programs, start, blank,
+                  console.Table())
 
 
 def train(training: Training, interrupted: Flag) -> None:
-  """Trains to the end of the run, or until `interrupted`; see `loop.fit`."""
-  config, when = training.config, training.timetable
+  """Trains to the end of the run, or until `interrupted`; see `loop.fit`. Says how good it is."""
+  config, run, when = training.config, training.run, training.timetable
+  def greeting(step: int) -> str:
+    if step >= when.last_step and run.has_row(step):
+      return ending.over(config, run.path)
+    return f"{console.greeting(config, when, training.start, step)} {ending.kept(run.best)}"
   loop.fit(loop.Job(
-      config, training.run, when, training.start,
-      greeting=lambda step: console.greeting(config, when, training.start, step),
+      config, run, when, training.start, greeting,
       advance=lambda state, step, n: advance(training.programs, state, step, n),
       evaluate=lambda *args: evaluate(training, *args), close=training.programs.close,
   ), interrupted)
+  if not interrupted():
+    print(ending.verdict(run.rows(), run.path))
 
 
 def advance(
@@ -124,7 +131,7 @@ def evaluate(training: Training, state: TrainState, step: int, interrupted: Flag
   row["evaluation_seconds"] = round(time.time() - began, 1)
   training.run.save_networks(step, snapshot.variables, row)
   training.run.write_row(row)  # After them: a step that has its row is not evaluated again.
-  console.print_row(row)
+  training.table.print(console.chief(row))
 
 
 def calibrate(
@@ -133,7 +140,9 @@ def calibrate(
   """The calibrated networks and the training losses over the calibration, or None."""
   rate = training.setup.rate(jnp.asarray(step))
   carry, parts, total = parallel.replicate(training.blank), [], training.config.calibration_steps
-  for first in range(0, total, training.timetable.dispatch):
+  epoch = step // training.timetable.steps_per_epoch
+  title = f"evaluation at epoch {epoch}: calibration"
+  for first in console.blocks(total, training.timetable.dispatch, title):
     if interrupted():
       return None
     n = min(training.timetable.dispatch, total - first)
@@ -149,7 +158,6 @@ def calibrate(
   if training.setup.objective.joint:
     row["JD"] = row.pop("D")
   row |= {f"D_{kind}": share for kind, share in sums.get("accuracy", {}).items()}
-  epoch = step // training.timetable.steps_per_epoch
   return Snapshot(step, epoch, variables, carry.classifier), row
 
 

@@ -9,10 +9,12 @@ from absl import logging
 import jax
 import ml_collections
 
-from bigan_jax.machine import processes
+from bigan_jax.machine import processes, progress
 from bigan_jax.runs.workdir import RunFolder
 from bigan_jax.training import console, finite, parallel
 from bigan_jax.training.timetable import Timetable
+
+STRENGTHS = {signal.SIGTERM: 1, signal.SIGINT: 2}  # the stronger one decides the exit status
 
 Flag = Callable[[], bool]
 
@@ -62,7 +64,8 @@ def fit(job: Job, interrupted: Flag) -> Any:
   with contextlib.closing(job), console.progress_bar(when, step, batch_size) as bar:
     while True:
       if when.evaluates_at(step) and not run.has_row(step) and not interrupted():
-        job.evaluate(state, step, interrupted)
+        with progress.paused(bar):
+          job.evaluate(state, step, interrupted)
       stop = interrupted() or step >= when.last_step
       if when.saves_at(step) or stop:
         save(run, step, parallel.unreplicate(state))
@@ -88,17 +91,28 @@ def interruption() -> Iterator[Flag]:
   """Within: a flag that says whether SIGTERM or Ctrl-C came; a second Ctrl-C stops at once.
 
   One signal to one of many processes is enough; all must look at their flags equally often.
+
+  Raises:
+    KeyboardInterrupt: at the end, on every process that knows of a Ctrl-C.
   """
-  came = []
+  came, known = [], 0
+  strongest = processes.strongest(lambda: max(map(STRENGTHS.get, came), default=0))
+  def interrupted() -> bool:
+    nonlocal known
+    known = strongest()
+    return known > 0
   def handle(number: int, frame: Any) -> None:
     del frame
-    if came and number == signal.SIGINT:
+    if signal.SIGINT in came and number == signal.SIGINT:
       raise KeyboardInterrupt
     came.append(number)
-  old = {n: signal.signal(n, handle) for n in (signal.SIGTERM, signal.SIGINT)}
+  old = {n: signal.signal(n, handle) for n in STRENGTHS}
   try:
-    yield processes.any_of(lambda: bool(came))
+    yield interrupted
   finally:
     for number, handler in old.items():
       signal.signal(number, handler)
-
+  if known == STRENGTHS[signal.SIGINT]:
+    raise KeyboardInterrupt("the run is saved")  # As `fit` said.
+  if signal.SIGINT in came:
+    raise KeyboardInterrupt

@@ -16,6 +16,7 @@ import numpy as np
 from bigan_jax.data import batches
 from bigan_jax.data.splits import Split, Stored
 from bigan_jax.data.strips import Strips
+from bigan_jax.training import console
 
 BLOCK = 64  # pictures judged at a time, of up to ten crops each
 
@@ -70,7 +71,7 @@ class Examination(NamedTuple):
     images of one size are judged whole.
     """
     right, total = [0, 0], self.images.size
-    for i in range(0, total, BLOCK):
+    for i in console.blocks(total, BLOCK, "evaluation"):
       block = self.images.take(np.arange(i, min(i + BLOCK, total)))
       block = block.read() if isinstance(block, Stored) else block
       pixels = crops(block.images, self.size)

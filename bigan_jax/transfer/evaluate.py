@@ -14,13 +14,14 @@ NETWORK = "head"  # the item of run folders that holds all layers
 
 
 def evaluate(
-    run: RunFolder, rate: Steps, judge: Callable[[dict], dict[str, float]], state: HeadState,
-    step: int,
+    run: RunFolder, rate: Steps, judge: Callable[[dict], dict[str, float]], table: console.Table,
+    state: HeadState, step: int,
 ) -> None:
   """Judges, and writes the network and a row.
 
   Args:
     judge: (all layers) -> numbers for the table and metrics.jsonl.
+    table: that they are shown in.
     state: replicated over devices.
   """
   began = time.time()
@@ -34,7 +35,7 @@ def evaluate(
   row["evaluation_seconds"] = round(time.time() - began, 1)
   run.save_networks(step, {NETWORK: {"params": layers}}, row)
   run.write_row(row)  # After it: a step that has its row is not evaluated again.
-  print_row(row)
+  table.print(shown(row), 8)
 
 
 def training_measures(state: HeadState, steps: int) -> dict[str, float]:
@@ -44,8 +45,8 @@ def training_measures(state: HeadState, steps: int) -> dict[str, float]:
   return {f"train_{name}": float(total) / steps for name, total in state.sums.items()}
 
 
-def print_row(row: dict[str, float]) -> None:
-  """The results under their names."""
+def shown(row: dict[str, float]) -> dict[str, str]:
+  """The results as texts."""
   text = lambda value: str(value) if isinstance(value, int) else f"{value:.4g}"
   hidden = ("step", "evaluation_seconds")
-  console.print_cells({name: text(v) for name, v in row.items() if name not in hidden}, 8)
+  return {name: text(value) for name, value in row.items() if name not in hidden}

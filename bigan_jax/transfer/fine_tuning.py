@@ -3,6 +3,7 @@
 from collections.abc import Callable
 import functools
 import json
+import signal
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -16,7 +17,7 @@ from bigan_jax.machine import disk
 from bigan_jax.models.layers import AXIS
 from bigan_jax.runs.workdir import RunFolder, open_run
 from bigan_jax.settings import downstream, rules
-from bigan_jax.training import feeds, finite, loop, parallel
+from bigan_jax.training import console, feeds, finite, loop, parallel
 from bigan_jax.training.timetable import timetable
 from bigan_jax.transfer import evaluate, initialise, sgd, source, supervised_step
 from bigan_jax.transfer.supervised_step import HeadState, Measures
@@ -71,8 +72,12 @@ class Job(NamedTuple):
   summary: Callable[[dict], str]
 
 
-def run(job: Job, config: ml_collections.ConfigDict, workdir: str) -> None:
-  """Trains, judges, and writes results.json; the same call continues what was interrupted."""
+def run(job: Job, config: ml_collections.ConfigDict, workdir: str) -> bool:
+  """Trains, judges, and writes results.json; the same call continues what was interrupted.
+
+  Returns:
+    Whether SIGTERM stopped it before its end.
+  """
   origin = source.read(config.encoder, config.encoder_step) if config.encoder else None
   config = job.resolve(config, origin)
   last_epoch = config.stop_epoch or config.epochs
@@ -84,6 +89,7 @@ def run(job: Job, config: ml_collections.ConfigDict, workdir: str) -> None:
       results = _train(config, folder, origin, job.task(config, folder), interrupted)
     if results is not None:
       print(job.summary(results))
+    return results is None
 
 
 def _train(
@@ -96,6 +102,7 @@ def _train(
   state = loop.fit(prepare(config, folder, origin, task), interrupted)
   if interrupted():
     return None
+  signal.signal(signal.SIGINT, signal.default_int_handler)  # All is saved: Ctrl-C need not wait.
   results = {
       "job": config.job, "source": config.source, "learner": config.learner,
       "frozen": len(task.frozen), "init": config.init,
@@ -145,9 +152,10 @@ def prepare(
     state, measures = program(state, first, n)
     finite.check_metrics(measures, first)
     return state, {"loss": {"loss": measures["loss"]}}
+  table = console.Table()
   def judge(state: HeadState, step: int, interrupted: loop.Flag) -> None:
     del interrupted
-    evaluate.evaluate(folder, rate, task.judge, state, step)
+    evaluate.evaluate(folder, rate, task.judge, table, state, step)
   return loop.Job(
       config, folder, when, start, lambda step: greeting(config, start), advance, judge, feed.close
   )

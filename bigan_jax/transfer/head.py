@@ -11,7 +11,13 @@ from bigan_jax.models import alexnet
 from bigan_jax.models.layers import leaky_relu
 from bigan_jax.models.strided import Convolution, Window, max_pool
 
+HE = nn.initializers.he_normal()
 Activations = dict[str, jax.Array]
+
+
+def biased(features: int, k: int, window: Window, name: str) -> Convolution:
+  """A convolution with biases, in the scope of the module that calls."""
+  return Convolution(features, k, window, bias=True, init=HE, name=name)
 
 
 def windows(padded: bool) -> Iterator[tuple[str, int, Window, bool]]:
@@ -30,7 +36,7 @@ def convolutions(x: jax.Array, widths: tuple[int, ...], padded: bool) -> Activat
   """conv1 to conv5, in the scope of the module that calls; activations before pooling."""
   activations = {}
   for (name, k, window, pool), width in zip(windows(padded), widths, strict=True):
-    activations[name] = leaky_relu(Convolution(width, k, window, bias=True, name=name)(x))
+    activations[name] = leaky_relu(biased(width, k, window, name=name)(x))
     x = max_pool(activations[name], 3, pool_window(padded)) if pool else activations[name]
   return activations
 

@@ -102,25 +102,6 @@ def test_unreadable_files_have_a_reason(tmp_path: pathlib.Path) -> None:
   assert "No such file" in files.read(str(tmp_path / "none.png"), VIEW).reason
 
 
-def test_preprocess_of_arrays() -> None:
-  rs = np.random.RandomState(0)
-  exact = files.View(16, (16, 16, 3), (-1.0, 1.0))
-  batch = rs.randint(0, 256, (5, 16, 16, 3)).astype(np.uint8)
-  found = files.preprocess(batch, exact)
-  assert found.dtype == np.float32
-  np.testing.assert_allclose(found, batch / 127.5 - 1, atol=1e-6)
-  np.testing.assert_array_equal(found, preprocess.to_native(batch, (-1.0, 1.0)))
-  unequal = [np.asarray(smooth(40, 30)), np.asarray(smooth(16, 90).convert("L")), batch[0]]
-  found = files.preprocess(unequal, VIEW)
-  expected = [files.fit(Image.fromarray(image), VIEW) for image in unequal]
-  np.testing.assert_allclose(found, np.float32(expected) / 127.5 - 1, atol=1e-6)
-  grey = files.preprocess(rs.randint(0, 256, (2, 9, 9, 1)).astype(np.uint8),
-                          files.View(8, (8, 8, 1), (0.0, 1.0)))
-  assert grey.shape == (2, 8, 8, 1) and 0 <= grey.min() and grey.max() <= 1
-  with pytest.raises(TypeError, match="uint8, not float32"):
-    files.preprocess(np.zeros((1, 16, 16, 3), np.float32), VIEW)
-
-
 def test_streams_are_in_order_and_read_a_bounded_number_ahead(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,10 +88,9 @@ def group(leader: int) -> list[int]:
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="looks for processes in /proc")
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_workers_end_with_the_program(kind: int) -> None:
-  paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
   process = subprocess.Popen(
-      [sys.executable, "-c", "import stream_test; stream_test.read_until_interrupted()"],
-      env=os.environ | {"PYTHONPATH": paths}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+      [sys.executable, "-c", f"import {__name__} as test; test.read_until_interrupted()"], cwd=ROOT,
+      env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
       text=True, start_new_session=True,
   )
   assert process.stdout.readline() == "reading\n"

@@ -96,7 +96,7 @@ def test_the_layers_of_alexnet(alexnet: Encoder) -> None:
   )
 
 
-def test_features_are_the_pooled_activations(alexnet: Encoder, quick_compilation: None) -> None:
+def test_features_are_the_pooled_activations(alexnet: Encoder) -> None:
   images = RS.randint(256, size=(3, 64, 64, 3)).astype(np.uint8)
   x = alexnet.views(jnp.asarray(images)).x_encoder
   _, activations = jax.jit(alexnet.network.apply)(alexnet.variables, x)

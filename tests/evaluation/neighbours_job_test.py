@@ -65,8 +65,9 @@ def test_the_job_from_end_to_end(
   assert f"neighbours_e-.png: {agree:.1f} % of the neighbours" in capsys.readouterr().out
 
   drawn = np.asarray(Image.open(out / "pictures" / "neighbours_e-.png"))
-  assert drawn.shape == (3 * 65 - 1, 4 * 65 - 1)
-  cell = lambda row, column: drawn[65 * row:65 * row + 64:8, 65 * column:65 * column + 64:8]
+  assert drawn.shape[1] == 18 * 35  # Four digits wide, enlarged to 600 pixels at least.
+  drawn = drawn[-18 * 26:][::18, ::18]  # Without its title.
+  cell = lambda row, column: drawn[9 * row:9 * row + 8, 9 * column:9 * column + 8]
   for q in range(3):
     np.testing.assert_array_equal(cell(q, 0), judged.images[numbers[q], ..., 0])
     assert np.all(cell(q, 1) == 255)
@@ -90,7 +91,7 @@ def test_fc6_is_a_fixed_random_projection() -> None:
 
 
 def test_of_alexnet_they_are_sought_in_fc6_and_in_the_last_layer(
-    saved_run: Callable, tmp_path: pathlib.Path, quick_compilation: None
+    saved_run: Callable, tmp_path: pathlib.Path
 ) -> None:
   encoder = imagenet.get_config("bigan")
   encoder.data.name = "fake"
@@ -103,7 +104,7 @@ def test_of_alexnet_they_are_sought_in_fc6_and_in_the_last_layer(
   names = sorted(p.name for p in (tmp_path / "out" / "pictures").iterdir())
   assert names == ["neighbours_e-.png", "neighbours_fc6.png"]
   with Image.open(tmp_path / "out" / "pictures" / "neighbours_fc6.png") as picture:
-    assert picture.size == (4 * 65 - 1, 3 * 65 - 1) and picture.mode == "RGB"
+    assert picture.width == 3 * (4 * 65 - 1) and picture.mode == "RGB"
   layers = json.loads((tmp_path / "out" / "results.json").read_text())["layers"]
   assert {layer: found["dim"] for layer, found in layers.items()} == {"fc6": 4096, "e-": 32}
 

@@ -87,7 +87,7 @@ def test_neighbours_are_those_of_the_raw_features(
       assert row[f"{k}-NN {metric}"] == pytest.approx(accuracy)
 
 
-def test_the_same_command_replaces_the_result_and_gives_the_same(
+def test_the_same_command_alone_replaces_the_result_and_gives_the_same(
     config: ml_collections.ConfigDict, tmp_path: pathlib.Path
 ) -> None:
   config.layers, out = ("e",), tmp_path / "out"
@@ -95,9 +95,10 @@ def test_the_same_command_replaces_the_result_and_gives_the_same(
   first = contents(out)
   probe_job.run(config, str(out))
   assert contents(out) == first
-  config.layers = ("e-",)
-  probe_job.run(config, str(out))
-  assert {p.name for p in out.glob("confusion*")} == {"confusion_e-.csv"}
+  config.encoder, config.layers = "another", ("e-",)
+  with pytest.raises(ValueError, match='encoder is ".*/run" there and "another" here; layers is'):
+    probe_job.run(config, str(out))
+  assert contents(out) == first
 
 
 def test_the_encoders_own_folder_is_refused(

@@ -13,7 +13,7 @@ import pytest
 import safetensors.numpy
 
 from bigan_jax import models
-from bigan_jax.exchange import exported
+from bigan_jax.exchange import exported, loaded
 from bigan_jax.models import merging
 from configs import imagenet_highres
 
@@ -97,8 +97,10 @@ def test_what_the_file_says_to_others(tmp_path: pathlib.Path, tiny: Callable, ma
   np.testing.assert_allclose(tensors["E.fc2_bn.mean"], stats["mean"] / 3, rtol=1e-6)
   assert tensors["E.fc1.kernel"].shape == (64, 16) and "E.fc2_bn.count" not in tensors
   with safetensors.safe_open(tmp_path / exported.FILE, framework="numpy") as file:
-    metadata = {key: json.loads(value) for key, value in file.metadata().items()}
-  assert metadata["format"] == exported.FORMAT and metadata["merged"] is False
+    metadata = file.metadata()
+  assert metadata.pop("format") == "flax"  # As the hub's readers want it: no JSON.
+  metadata = {key: json.loads(value) for key, value in metadata.items()}
+  assert metadata["version"] == exported.VERSION and metadata["merged"] is False
   assert metadata["config"]["model"]["latent_dim"] == 5
 
 
@@ -107,8 +109,8 @@ def test_files_that_cannot_be_used(tmp_path: pathlib.Path, tiny: Callable, made_
   config, path = tiny(), tmp_path / exported.FILE
   _, variables = made_up(config)
   only_E = {"E": variables["E"]}
-  write(tmp_path, config, only_E, format=exported.FORMAT + 1)
-  with pytest.raises(ValueError, match="has format 2 of bigan_jax .*, newer than the 1 .* upgrade"):
+  write(tmp_path, config, only_E, version=exported.VERSION + 1)
+  with pytest.raises(ValueError, match="has version 2, of bigan_jax .*, newer than the 1 .* upgra"):
     exported.read(tmp_path, ("E",))
   write(tmp_path, config, only_E)
   with pytest.raises(ValueError, match="has no network 'G': name the run folder"):
@@ -118,9 +120,29 @@ def test_files_that_cannot_be_used(tmp_path: pathlib.Path, tiny: Callable, made_
     path.write_bytes(content[:cut])
     with pytest.raises(OSError, match="model.safetensors is damaged .*: export it again"):
       exported.read(tmp_path, ("E",))
-  safetensors.numpy.save_file({"a": np.zeros(3)}, path)
-  with pytest.raises(ValueError, match="is not from bigan_jax.export"):
-    exported.read(tmp_path, ("E",))
+  for metadata in (None, {"format": "pt"}, {"format": "flax"}):
+    safetensors.numpy.save_file({"a": np.zeros(3)}, path, metadata)
+    with pytest.raises(ValueError, match="is not from bigan_jax.export"):
+      exported.read(tmp_path, ("E",))
+
+
+def test_a_file_of_the_first_version(tmp_path: pathlib.Path, tiny: Callable, made_up: Callable
+                                     ) -> None:
+  """Its metadata said "format" where it is "version" now, and D was left out."""
+  config, path = tiny(), tmp_path / exported.FILE
+  _, variables = made_up(config)
+  write(tmp_path, config, {p: variables[p] for p in "EG"})
+  with safetensors.safe_open(path, framework="numpy") as file:
+    metadata = file.metadata()
+  metadata["format"] = metadata.pop("version")
+  safetensors.numpy.save_file(safetensors.numpy.load_file(path), path, metadata)
+  found, info = exported.read(tmp_path, ("E",))
+  jax.tree.map(np.testing.assert_array_equal, found["E"]["params"], variables["E"]["params"])
+  assert info["step"] == 3 and exported.players(tmp_path) == ("E", "G")
+  model = loaded.load(str(tmp_path))
+  assert sorted(model.sizes) == ["E", "G"]
+  with pytest.raises(ValueError, match="There is no D, since the export .* holds none: export its"):
+    model.D(np.zeros((1, 8, 8, 1)), np.zeros((1, 5)))
 
 
 def test_other_arrays_than_the_config_s(tmp_path: pathlib.Path, tiny: Callable, made_up: Callable

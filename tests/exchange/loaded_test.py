@@ -32,6 +32,17 @@ def test_a_run(tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable, made
   assert back.shape == (4, *model.image_shape)
   np.testing.assert_allclose(back, networks.G.apply(variables["G"], code)[0], rtol=1e-6)
   assert model.step == 10 and model.metrics["NNC_e-"] == 91.5 and model.latent_dim == 5
+  judged, layers = model.D(x, code)
+  logits, activations = networks.D.apply(variables["D"], x, code)
+  np.testing.assert_allclose(judged, logits, rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(layers["fc2"], activations["fc2"], rtol=1e-5, atol=1e-6)
+  assert repr(model).splitlines() == [
+      "bigan_jax model: bigan, recipe paper, after 10 updates",
+      "  parameters: D 1,381, E 1,360, G 1,360",
+      "  G: [B, 5] -> [B, 8, 8, 1], 0 to 1",
+      "  E: [B, 8, 8, 1], 0 to 1, by preprocess -> [B, 5]; features: fc2, 16",
+      "  metrics: NNC_e- 91.5, EGr 3.25",
+  ]
   gradient = jax.grad(lambda z: model.G(z).sum())(np.full((1, 5), 0.3, np.float32))
   assert np.abs(gradient).max() > 0
 
@@ -45,6 +56,11 @@ def test_bad_input(tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable) 
     model.E(np.zeros((1, 8, 8, 1), np.uint8))
   with pytest.raises(ValueError, match=r"G takes \[B, 5\], not \[2, 4\]"):
     model.G(np.zeros((2, 4), np.float32))
+  x, z = np.zeros((2, 8, 8, 1), np.float32), np.zeros((3, 5), np.float32)
+  with pytest.raises(ValueError, match=r"D takes x and z: \[B, 8, 8, 1\] and \[B, 5\], not 1 arr"):
+    model.D(x)
+  with pytest.raises(ValueError, match="D takes pairs, not 2 and 3"):
+    model.D(x, z)
 
 
 def test_a_plain_gan_has_no_encoder(tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable
@@ -52,7 +68,12 @@ def test_a_plain_gan_has_no_encoder(tmp_path: pathlib.Path, tiny: Callable, save
   saved_run(tiny("gan"), tmp_path / "run")
   model = bigan_jax.load(str(tmp_path / "run"))
   assert model.E is None and not model.layers
-  assert model.G(np.zeros((3, 5), np.float32)).shape == (3, 8, 8, 1)
+  x = model.G(np.zeros((3, 5), np.float32))
+  assert x.shape == (3, 8, 8, 1) and model.D(x)[0].shape == (3,)
+  assert repr(model).count("\n") == 3 and "D 1,296" in repr(model)
+  saved_run(tiny("autoencoder_l2"), tmp_path / "autoencoder")
+  with pytest.raises(ValueError, match="There is no D, since autoencoder_l2 trains none"):
+    bigan_jax.load(str(tmp_path / "autoencoder")).D(x)
 
 
 def test_folders_without_networks(tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable

@@ -18,6 +18,9 @@ DCGAN = ml_collections.ConfigDict({
     "value_range": (-1.0, 1.0), "G": {"width": 2, "z_skip": True}, "E": {"first_bn": False},
     "D": {"width": 2, "z_output": False},
 })
+ALEXNET_D = ml_collections.ConfigDict({
+    **DCGAN.to_dict(), "family": "dcgan_alexnet_D", "D": {"first_bn": False},
+})
 
 
 def variables(model: ml_collections.ConfigDict, joint: bool = True) -> dict:
@@ -34,7 +37,8 @@ def variables(model: ml_collections.ConfigDict, joint: bool = True) -> dict:
 
 @pytest.mark.parametrize("model, joint, counts", [  # reference section 2
     (MLP, True, {"G": 10, "E": 6, "D": 7}), (MLP, False, {"G": 10, "E": 6, "D": 6}),
-    (DCGAN, True, {"G": 28, "E": 26, "D": 23}), (DCGAN, False, {"G": 28, "E": 26, "D": 20})])
+    (DCGAN, True, {"G": 28, "E": 26, "D": 23}), (DCGAN, False, {"G": 28, "E": 26, "D": 20}),
+    (ALEXNET_D, False, {"G": 28, "E": 26, "D": 26})])
 def test_round_trip(model: ml_collections.ConfigDict, joint: bool, counts: dict[str, int]) -> None:
   ours = variables(model, joint)
   theirs = official_arrays.to_official(ours, model.family)
@@ -71,6 +75,8 @@ def test_wrong_number_of_arrays() -> None:
     official_arrays.to_variables({"G": theirs["G"][1:]}, "mlp")
   with pytest.raises(ValueError, match=r"D .* 7 \(joint\) or 6 \(plain\) arrays, found 5"):
     official_arrays.to_variables({"D": theirs["D"][2:]}, "mlp")
+  with pytest.raises(ValueError, match="D of family 'dcgan_alexnet_D' .* have 26 arrays, found 5"):
+    official_arrays.to_variables({"D": theirs["D"][2:]}, "dcgan_alexnet_D")
 
 
 def test_wrong_shape() -> None:

@@ -149,20 +149,12 @@ def test_two_processes_train_as_one(
   assert_close(pair, alone)
 
 
-def test_two_processes_stream_what_they_would_hold(
-    config: ml_collections.ConfigDict, flags: list[str], pair: loop_test.Result,
-    tmp_path: pathlib.Path,
-) -> None:
-  streamed = [*flags, "--config.data.resident_gb=1e-9"]
-  loop_test.assert_same(trained(tmp_path, config, streamed), pair)
-
-
-def test_stops_and_losses_cost_no_bit(
+def test_stops_losses_and_streams_cost_no_bit(
     config: ml_collections.ConfigDict, flags: list[str], pair: loop_test.Result,
     alone: loop_test.Result, tmp_path: pathlib.Path,
 ) -> None:
-  path = tmp_path / "run"
-  stopped = start_pair(path, flags)
+  path, streamed = tmp_path / "run", [*flags, "--config.data.resident_gb=1e-9"]
+  stopped = start_pair(path, streamed)
   while loop_test.newest(path) < 0 and stopped[0].poll() is None:
     time.sleep(0.02)
   stopped[1].send_signal(signal.SIGTERM)
@@ -172,7 +164,7 @@ def test_stops_and_losses_cost_no_bit(
   assert loop_test.newest(path) < LAST
   shutil.copytree(path, tmp_path / "one")
 
-  robbed = start_pair(path, flags)
+  robbed = start_pair(path, streamed)
   while "parameters" not in robbed[0].stdout.readline():  # until it is about to train
     assert robbed[0].poll() is None
   robbed[1].kill()
@@ -181,7 +173,7 @@ def test_stops_and_losses_cost_no_bit(
   assert code != 0 and time.monotonic() - began < LOST_SECONDS + 5
   assert "Process 0 lost another of the 2" in text or "another task died" in text
   assert loop_test.newest(path) < LAST
-  loop_test.assert_same(trained(path, config, flags), pair)
+  loop_test.assert_same(trained(path, config, streamed), pair)
 
   jobs.train(config, str(tmp_path / "one"))  # One process with one device goes on.
   assert_close(loop_test.read(tmp_path / "one", config), alone)

@@ -187,6 +187,15 @@ def test_newest_and_best_networks_stay_whatever_the_metric(tmp_path, mode, best)
   assert checkpoints.restore_network(str(tmp_path), "G")[1]["metrics"] == {"score": 2.0, "other": 9}
 
 
+def test_the_untrained_networks_are_never_the_best(tmp_path):
+  save_scores(tmp_path, {0: {"score": 9.0}})
+  with pytest.raises(ValueError, match="step 0 alone, which are never the best: train on"):
+    checkpoints.restore_network(str(tmp_path), "E", "best")
+  save_scores(tmp_path, {1: {"score": 5.0}, 2: {"score": 4.0}})
+  assert step_names(tmp_path / "networks") == ["00000001", "00000002"]
+  assert checkpoints.restore_network(str(tmp_path), "E", "best")[1]["step"] == 1
+
+
 def test_networks_are_read_during_training_and_nothing_is_written(tmp_path):
   save_scores(tmp_path, {1: {"score": float("nan")}})
   before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
@@ -213,7 +222,7 @@ def test_a_network_that_is_not_there_is_one_sentence(tmp_path):
   for asked in (7, "newest"):
     with pytest.raises(ValueError, match=rf"no step {asked!r}; ask for .*\[1\]"):
       checkpoints.restore_network(str(tmp_path), "E", asked)
-  with pytest.raises(ValueError, match="no network in .* has a finite metric"):
+  with pytest.raises(ValueError, match="no network in .* has a finite metric to be"):
     checkpoints.restore_network(str(tmp_path), "E", "best")
   cut_all_files(tmp_path / "networks")
   with pytest.raises(OSError, match="network 'E' of step 1 in .* cannot be read"):

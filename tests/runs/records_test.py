@@ -45,6 +45,16 @@ def test_rows_are_strict_json_and_tensorboard_scalars(tmp_path):
   assert {v.tag: v.simple_value for v in event.summary.value} == {"loss": 0.5, "half": 1.5}
 
 
+def test_tensorboard_is_told_what_a_number_is(tmp_path):
+  with open_run(tmp_path) as run:
+    run.write_row({"step": 1, "JD": 0.5, "mine": 2.0})
+    assert run.rows() == [{"step": 1, "JD": 0.5, "mine": 2.0}] and run.has_row(1)
+  told = {v.tag: v.metadata.summary_description
+          for event in read_events(tmp_path) for v in event.summary.value}
+  assert told["JD"].startswith("joint discriminator loss") and told["mine"] == ""
+
+
+
 def test_rewind_drops_later_rows_and_a_torn_last_line(tmp_path):
   rows = tmp_path / "metrics.jsonl"
   with open_run(tmp_path) as run:

@@ -24,9 +24,9 @@ def names(path: pathlib.Path) -> set[str]:
 
 def test_a_result_is_replaced_whole(tmp_path: pathlib.Path) -> None:
   for number in (1, 2):
-    write(tmp_path / "out", number, seed=number)
+    write(tmp_path / "out", number)
     assert json.loads((tmp_path / "out" / "results.json").read_text()) == {"number": number}
-    assert json.loads((tmp_path / "out" / "config.json").read_text())["seed"] == number
+    assert json.loads((tmp_path / "out" / "config.json").read_text()) == CONFIG
     assert names(tmp_path / "out") == {
         "config.json", "results.json", "tables", f"tables/{number}.csv"
     }
@@ -66,6 +66,14 @@ def test_the_folder_of_something_else_is_refused(
   with pytest.raises(ValueError, match=message):
     write(tmp_path, 1)
   assert names(tmp_path) == {file} and (tmp_path / file).read_text() == content
+
+
+def test_the_result_of_other_settings_is_refused(tmp_path: pathlib.Path) -> None:
+  write(tmp_path / "out", 1)
+  with pytest.raises(ValueError, match="another configuration: seed is 0 there and 5 here; give"):
+    write(tmp_path / "out", 2, seed=5)
+  assert json.loads((tmp_path / "out" / "results.json").read_text()) == {"number": 1}
+  results.check(str(tmp_path / "out"), CONFIG | {"data_dir": "elsewhere"}, NAMES)
 
 
 def test_other_files_beside_a_result_are_not_lost(tmp_path: pathlib.Path) -> None:

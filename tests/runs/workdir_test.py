@@ -180,7 +180,7 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
 WORKER = """
 import sys
 import numpy as np
-from bigan_jax import workdir
+from bigan_jax.runs import workdir
 with workdir.open_run(sys.argv[1], {"seed": 1}, best=("score", "max")) as run:
   template = {"step": 0, "w": np.zeros((400, 500), np.float32)}
   step, state = run.restore_state(template) or (0, template)

@@ -8,7 +8,7 @@ import pytest
 
 from bigan_jax.models import precision
 from bigan_jax.settings import downstream, rules
-from configs import imagenet, linear_probe, voc_classification
+from configs import digits, imagenet, linear_probe, voc_classification
 
 Tiny = Callable[..., ml_collections.ConfigDict]
 ROOT = pathlib.Path(__file__).parents[2]
@@ -98,6 +98,20 @@ def test_widths_that_do_not_make_an_alexnet_are_refused(
     rules.validate(config)
 
 
+@pytest.mark.parametrize("name, value", [
+    ("model.image_shape", (8,)), ("model.image_shape", ("a", 8, 1)), ("model.image_shape", ()),
+    ("model.encoder_shape", (8, 0, 1)), ("model.value_range", (1.0, 0.0)),
+    ("model.value_range", (float("nan"), 1.0)),
+])
+def test_lists_that_are_none_of_such_numbers_are_refused(
+    tiny: Tiny, name: str, value: tuple
+) -> None:
+  config = tiny()
+  config.update_from_flattened_dict({name: value})
+  with pytest.raises(ValueError, match=f'config.{name} is .*: give it such as --config.{name}="'):
+    rules.validate(config)
+
+
 def test_an_autoencoder_cannot_alternate(tiny: Tiny) -> None:
   config = tiny("autoencoder_l2")
   config.alternating = 1
@@ -164,4 +178,11 @@ def test_shapes_that_no_network_sees(
   config = tiny()
   config.model.image_shape, config.model.encoder_shape = image, encoder
   with pytest.raises(ValueError, match=sentence):
+    rules.validate(config)
+
+
+def test_the_best_by_an_unknown_metric_is_refused() -> None:
+  config = digits.get_config()
+  config.eval.best = "EGR"
+  with pytest.raises(ValueError, match="config.eval.best is 'EGR': did you mean 'EGr'"):
     rules.validate(config)

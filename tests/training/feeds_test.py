@@ -1,10 +1,7 @@
 """Tests of how pictures reach devices: streamed or resident, on one or four, the same bits."""
 
 import multiprocessing
-import os
 import pathlib
-import subprocess
-import sys
 from typing import NamedTuple
 
 import chex
@@ -24,6 +21,7 @@ from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.state import initial_state, optimiser, schedule
 from bigan_jax.training.train_step import Calibration, Setup
 from configs import digits
+from tests import other_devices
 
 ROOT = pathlib.Path(__file__).parents[2]
 COUNT = 45  # pictures to train on, an odd number
@@ -175,15 +173,7 @@ def test_a_batch_is_the_same_on_any_number_of_devices(
     devices: int, kind: str, folder: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
   both = load(make_config(kind, folder))
-  code = (
-      "import sys, jax, feeds_test; assert jax.device_count() == int(sys.argv[1]);"
-      " feeds_test.save_pictures(*sys.argv[2:])"
-  )
-  flags = f"--xla_force_host_platform_device_count={devices}"
-  paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
-  environment = os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": paths}
-  command = [sys.executable, "-c", code, str(devices), str(folder), kind, str(tmp_path / "a.npz")]
-  subprocess.run(command, env=environment, check=True)
+  other_devices.call(devices, __name__, "save_pictures", folder, kind, tmp_path / "a.npz")
   expected = pictures(both.place("resident"), KEYS, 0, 3)
   with np.load(tmp_path / "a.npz") as found:
     for name in ("resident", "streamed"):

@@ -1,6 +1,7 @@
 """Tests of the loop: stops, kills and damage cost no bit of the result."""
 
 from collections.abc import Callable
+import contextlib
 import json
 import os
 import pathlib
@@ -21,7 +22,7 @@ from bigan_jax.data.splits import Split
 from bigan_jax.evaluation import metrics
 from bigan_jax.runs import checkpoints
 from bigan_jax.runs.workdir import RunFolder
-from bigan_jax.training import learner, loop
+from bigan_jax.training import ending, learner, loop
 from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.state import Schedule, TrainState, initial_state, optimiser
 
@@ -49,13 +50,34 @@ def test_gradient_norms_are_root_mean_squares() -> None:
 
 def test_a_second_interrupt_stops_at_once() -> None:
   before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-  with loop.interruption() as interrupted:
+  at_the_end = pytest.raises(KeyboardInterrupt, match="the run is saved")
+  with at_the_end, loop.interruption() as interrupted:
     assert not interrupted()
     os.kill(os.getpid(), signal.SIGINT)
     assert interrupted()
     with pytest.raises(KeyboardInterrupt):
       os.kill(os.getpid(), signal.SIGINT)
   assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+@pytest.mark.parametrize("came, says", [
+    ((signal.SIGTERM,), None), ((signal.SIGINT,), "the run is saved"),
+    ((signal.SIGTERM, signal.SIGINT), "the run is saved"), ((), None),
+])
+def test_ctrl_c_is_told_at_the_end_and_sigterm_is_not(
+    came: tuple[int, ...], says: str | None
+) -> None:
+  expected = pytest.raises(KeyboardInterrupt, match=says) if says else contextlib.nullcontext()
+  with expected, loop.interruption() as interrupted:
+    for number in came:
+      os.kill(os.getpid(), number)
+    assert interrupted() == bool(came)
+
+
+def test_ctrl_c_that_nobody_saved_for_has_no_words() -> None:
+  with pytest.raises(KeyboardInterrupt) as stop, loop.interruption():
+    os.kill(os.getpid(), signal.SIGINT)
+  assert not stop.value.args
 
 
 # Whole runs
@@ -155,11 +177,18 @@ def test_the_same_run_gives_the_same_bits(
 
 def test_the_same_command_after_the_end_changes_nothing(
     config: ml_collections.ConfigDict, straight: pathlib.Path, expected: Result,
-    tmp_path: pathlib.Path,
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture,
 ) -> None:
+  """Of a run from before config.eval.best, too."""
   shutil.copytree(straight, tmp_path / "run")
+  saved = json.loads((tmp_path / "run" / "config.json").read_text())
+  del saved["eval"]["best"]
+  (tmp_path / "run" / "config.json").write_text(json.dumps(saved))
   jobs.train(config, str(tmp_path / "run"))
   assert_same(read(tmp_path / "run", config), expected)
+  finished, verdict = capsys.readouterr().out.splitlines()
+  assert "is finished: its schedule ends at epoch 6." in finished
+  assert verdict == ending.verdict(expected.rows, tmp_path / "run")
 
 
 def test_a_run_may_stop_at_an_epoch_and_go_on(

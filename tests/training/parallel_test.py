@@ -1,10 +1,7 @@
 """Tests of the mapped programs: neither devices nor the cut into dispatches matter."""
 
 import logging
-import os
 import pathlib
-import subprocess
-import sys
 from typing import NamedTuple
 
 import chex
@@ -22,6 +19,7 @@ from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.state import TrainState, initial_state, optimiser, schedule
 from bigan_jax.training.train_step import Calibration, Setup
 from configs import digits
+from tests import other_devices
 
 ROOT = pathlib.Path(__file__).parents[2]
 SIZE = 101  # An odd number of images: batches run across the end of a pass.
@@ -88,21 +86,18 @@ def results(variant: str) -> dict[str, np.ndarray]:
   return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
+def save(variant: str, path: str) -> None:
+  """For a process of its own, with other devices."""
+  np.savez(path, **results(variant))
+
+
 @pytest.mark.parametrize("devices, variant", [
     (8, "bigan"), (4, "bigan"), (2, "latent_regressor,recipe=official"),
 ])
 def test_several_devices_give_the_result_of_one(
     devices: int, variant: str, tmp_path: pathlib.Path
 ) -> None:
-  code = (
-      "import sys, jax, numpy, parallel_test; assert jax.device_count() == int(sys.argv[1]);"
-      " numpy.savez(sys.argv[3], **parallel_test.results(sys.argv[2]))"
-  )
-  flags = f"--xla_force_host_platform_device_count={devices}"
-  paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
-  environment = os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": paths}
-  command = [sys.executable, "-c", code, str(devices), variant, str(tmp_path / "found.npz")]
-  subprocess.run(command, env=environment, check=True)
+  other_devices.call(devices, __name__, "save", variant, tmp_path / "found.npz")
   assert jax.device_count() == 1
   expected = results(variant)
   with np.load(tmp_path / "found.npz") as found:

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import pytest
 
+from bigan_jax.training import console
 from bigan_jax.transfer import evaluate
 from bigan_jax.transfer.supervised_step import HeadState
 
@@ -20,8 +21,8 @@ def test_training_measures_are_means() -> None:
 
 def test_a_row_stands_under_its_names(capsys: pytest.CaptureFixture) -> None:
   row = {"step": 50, "epoch": 5, "rate": 0.001, "train_loss": 1.25, "centre_crop": 81.6}
-  evaluate.print_row(row)
+  console.Table().print(evaluate.shown(row), 8)
   names, values = capsys.readouterr().out.splitlines()
-  assert names.split() == ["epoch", "rate", "train_loss", "centre_crop"]
+  assert names.split() == ["epoch", "rate", "train_loss", "centre_crop↑"]
   assert values.split() == ["5", "0.001", "1.25", "81.6"]
   assert len(names) == len(values)

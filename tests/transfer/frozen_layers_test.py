@@ -165,7 +165,6 @@ def test_a_network_trained_with_labels_is_frozen_in_turn(
 
 def test_pictures_are_cropped_tenfold(
     pictures: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
-    quick_compilation: None,
 ) -> None:
   monkeypatch.setattr(frozen_layers.batches, "FAKE_IMAGES", (40, 20))
   fields = {"batch_size": 20, "epochs": 1, "model.hidden": (8, 8), "init": "plain"}

@@ -13,6 +13,7 @@ import json
 import multiprocessing
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import tarfile
@@ -21,9 +22,9 @@ from typing import NamedTuple
 
 from absl import logging
 import numpy as np
-from tqdm import tqdm
 
 from bigan_jax.data import codec, folders
+from bigan_jax.machine import progress
 
 PICTURES_PER_SHARD = 4096  # TFDS holds one shard in memory: 45 MB at an edge of 72.
 NAMED_IN_LOG = 5  # Skipped pictures that the summary names; all are in folders.SKIPPED_FILE.
@@ -51,6 +52,7 @@ class Shelf(NamedTuple):
 
   parts: int32 [N], index into `files`. names: as in the pieces. offsets, sizes: int64 [N], bytes.
   skipped: (name, reason) of unusable pictures. converted: how many of which other format and mode.
+  enlarged: how many were smaller than they are now.
   """
 
   files: list[str]
@@ -60,6 +62,7 @@ class Shelf(NamedTuple):
   sizes: np.ndarray
   skipped: list[tuple[str, str]]
   converted: dict[str, int]
+  enlarged: int
 
   def read(self, index: int) -> bytes:
     """The JPEG file of picture `index`."""
@@ -77,7 +80,7 @@ def presize(parts: Sequence[Part], directory: str, edge: int, upright: bool, tit
   """
   os.makedirs(directory, exist_ok=True)
   todo = [part for part in parts if not os.path.exists(_index_path(directory, part))]
-  bar = tqdm(total=len(parts), initial=len(parts) - len(todo), desc=title, unit=" parts")
+  bar = progress.bar(len(parts), title, " parts", initial=len(parts) - len(todo))
   work = functools.partial(_shrink_part, directory=directory, edge=edge, upright=upright)
   done = 0
   with bar:
@@ -123,7 +126,7 @@ def shards(
 
 
 def report(shelf: Shelf, title: str, directory: os.PathLike) -> None:
-  """Logs what was skipped and converted, and lists the skipped pictures in folders.SKIPPED_FILE."""
+  """Logs what was skipped, converted and enlarged; lists the skipped in folders.SKIPPED_FILE."""
   reasons = collections.Counter(reason for _, reason in shelf.skipped)
   if shelf.skipped:
     list_skipped(shelf.skipped, directory)
@@ -135,6 +138,22 @@ def report(shelf: Shelf, title: str, directory: os.PathLike) -> None:
     )
   if shelf.converted:
     logging.warning("%s: converted to RGB: %s.", title, _counts(shelf.converted))
+  if shelf.enlarged:
+    logging.warning(
+        "%s: %d of %d pictures are smaller than config.data.edge and were enlarged to it, which"
+        " adds no detail: leave them out, or train at their size, of 32 pixels by"
+        ' --config.data.edge=32 --config.model.encoder_shape="(32,32,3)"'
+        ' --config.model.image_shape="(32,32,3)".',
+        title, shelf.enlarged, len(shelf.names),
+    )
+
+
+def tell_of_copy(name: str, directory: str, source: str) -> None:
+  """Says, once, what a prepared set takes of the disk."""
+  files = [file for file in pathlib.Path(directory).rglob("*") if file.is_file()]
+  megabytes = sum(file.stat().st_size for file in files) / 1e6
+  print(f"{name}: the prepared copy of {source} takes {megabytes:.1f} MB in {directory}; later "
+        f"runs read it. To remove it: rm -r {shlex.quote(str(directory))}")
 
 
 def list_skipped(skipped: Sequence[tuple[str, str]], directory: os.PathLike) -> None:
@@ -188,7 +207,7 @@ def _follow_parent() -> None:
 
 def _shrink_part(part: Part, directory: str, edge: int, upright: bool) -> int:
   """Does one part and returns how many pictures it saw."""
-  names, sizes, skipped, converted = [], [], [], collections.Counter()
+  names, sizes, skipped, converted, enlarged = [], [], [], collections.Counter(), 0
   temporary = os.path.join(directory, f"{part.name}.{os.getpid()}.tmp")
   with open(temporary, "wb") as file:
     for piece in part.pieces:
@@ -201,8 +220,10 @@ def _shrink_part(part: Part, directory: str, edge: int, upright: bool) -> int:
         names.append(name)
         sizes.append(file.write(shrunk.jpeg))
         converted.update([shrunk.note] if shrunk.note else [])
+        enlarged += shrunk.enlarged
   os.replace(temporary, _data_path(directory, part))
-  index = {"names": names, "sizes": sizes, "skipped": skipped, "converted": converted}
+  index = {"names": names, "sizes": sizes, "skipped": skipped, "converted": converted,
+           "enlarged": enlarged}
   pathlib.Path(temporary).write_text(json.dumps(index))
   os.replace(temporary, _index_path(directory, part))
   return len(names) + len(skipped)
@@ -266,4 +287,5 @@ def _shelve(parts: Sequence[Part], directory: str) -> Shelf:
       skipped=[(name, reason) for index in indices for name, reason in index["skipped"]],
       converted=sum((collections.Counter(index["converted"]) for index in indices),
                     collections.Counter()),
+      enlarged=sum(index.get("enlarged", 0) for index in indices),  # Older parts do not say.
   )

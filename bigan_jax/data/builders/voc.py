@@ -12,9 +12,9 @@ import os
 from absl import logging
 import numpy as np
 import tensorflow_datasets as tfds
-from tqdm import tqdm
 
 from bigan_jax.data.builders import devkit, presize, voc_lists
+from bigan_jax.machine import progress
 
 PICTURES_PER_SHARD = 1024  # TFDS holds one shard in memory: 110 MB.
 OTHER = "other"  # The stored split of pictures that the main task does not use.
@@ -153,7 +153,7 @@ def examine_all(
   """
   with concurrent.futures.ThreadPoolExecutor(presize.cores()) as pool:
     found = pool.map(lambda name: devkit.examine(kit, name, name in masked, classes), names)
-    pictures = dict(zip(names, tqdm(found, total=len(names), desc=title, unit=" pictures")))
+    pictures = dict(zip(names, progress.over(found, len(names), title, " pictures")))
   skipped = [name for name, picture in pictures.items() if picture is None]
   if skipped:
     logging.warning("%s: skipped %d of %d pictures that cannot be decoded, such as %s.", title,

@@ -4,6 +4,11 @@ Folders of training runs give curves, last numbers, and the newest of each pictu
 (linear probe, neighbours, frozen layers) give their tables and pictures.
 """
 
+if __name__ == "__main__":
+  from bigan_jax.settings import interrupts
+
+  interrupts.end_at_once()
+
 import base64
 from collections.abc import Iterable, Sequence
 import csv
@@ -18,7 +23,7 @@ import matplotlib
 from matplotlib import pyplot
 
 from bigan_jax.machine import disk
-from bigan_jax.settings import program
+from bigan_jax.settings import measures, program
 
 OUT = flags.DEFINE_string("out", None, "The HTML file to write.")
 COLUMNS = 3  # of plots
@@ -115,10 +120,12 @@ def configs(runs: Sequence[Run]) -> str:
 
 
 def last_numbers(runs: Sequence[Run]) -> str:
-  """The last evaluation of each run, a column each."""
+  """The last evaluation of each run, a column each, and what its numbers are."""
   names = list(dict.fromkeys(name for run in runs for name in run.rows[-1]))
-  rows = [[name, *(run.rows[-1].get(name) for run in runs)] for name in names]
-  return table([["metric", *(run.name for run in runs)], *rows])
+  rows = [
+      [name, *(run.rows[-1].get(name) for run in runs), measures.describe(name)] for name in names
+  ]
+  return table([["metric", *(run.name for run in runs), "what it is"], *rows])
 
 
 def curves(runs: Sequence[Run]) -> str:
@@ -132,7 +139,7 @@ def curves(runs: Sequence[Run]) -> str:
     for axis in axes.flat[len(names):]:
       axis.set_axis_off()
     for axis, name in zip(axes.flat, names):
-      axis.set_title(name)
+      axis.set_title(f"{name} {measures.ARROWS[measures.better(name)]}".strip())
       axis.grid(alpha=0.3)
       for run in runs:  # Those without this metric too, so that each keeps its colour.
         points = [(row["epoch"], row[name]) for row in run.rows if row.get(name) is not None]
@@ -184,4 +191,4 @@ def main(argv: Sequence[str]) -> None:
 if __name__ == "__main__":
   matplotlib.use("agg")
   flags.mark_flag_as_required("out")
-  program.run(main)
+  program.run(main, takes_words=True)

@@ -1,13 +1,17 @@
 """Table 1 from run folders, beside the paper's numbers: launch/table1.sh prints it."""
 
+if __name__ == "__main__":
+  from bigan_jax.settings import interrupts
+
+  interrupts.end_at_once()
+
 from collections import defaultdict
-import csv
 import json
 import pathlib
 import statistics
-import sys
 from typing import Any, NamedTuple
 
+from bigan_jax.evaluation.tables import printed
 from bigan_jax.training.objectives import OBJECTIVES
 
 PAPER = {  # 1-NN accuracy in percent on MNIST's test set (paper, Table 1)
@@ -61,25 +65,13 @@ def rows(results: list[Result]) -> list[tuple[Any, ...]]:
   return table
 
 
-def markdown(table: list[tuple[Any, ...]]) -> str:
-  """The table in Markdown."""
-  lines = [HEADER, ("---",) * len(HEADER), *table]
-  return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
-
-
 def main(folder: pathlib.Path) -> None:
   """Prints the table of the run folders in `folder`; writes table1.md and table1.csv there."""
   runs = sorted(path.parent for path in folder.glob("*/metrics.jsonl"))
   if not runs:
-    sys.exit(f"No run folders in {folder}: train some by launch/table1.sh.")
-  table = rows([read(run) for run in runs])
-  print(markdown(table), end="")
-  (folder / "table1.md").write_text(markdown(table))
-  with open(folder / "table1.csv", "w", newline="") as file:
-    csv.writer(file).writerows([HEADER, *table])
+    raise FileNotFoundError(f"No run folders in {folder}: train some by launch/table1.sh.")
+  printed.publish(folder, "table1", [HEADER, *rows([read(run) for run in runs])])
 
 
 if __name__ == "__main__":
-  if len(sys.argv) != 2:
-    sys.exit("usage: python -m bigan_jax.evaluation.tables.table1 FOLDER")
-  main(pathlib.Path(sys.argv[1]))
+  printed.command("table1", main)

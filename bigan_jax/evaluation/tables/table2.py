@@ -1,13 +1,16 @@
 """Table 2 from run folders, beside the paper's numbers: launch/table2.sh prints it."""
 
+if __name__ == "__main__":
+  from bigan_jax.settings import interrupts
+
+  interrupts.end_at_once()
+
 from collections import defaultdict
 from collections.abc import Sequence
-import csv
-import json
 import pathlib
-import statistics
-import sys
 from typing import Any
+
+from bigan_jax.evaluation.tables import printed
 
 COLUMNS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 # Accuracy in percent on ImageNet's validation set by ten crops, conv1 to convN frozen (paper v7,
@@ -66,15 +69,7 @@ def table(found: Sequence[Results]) -> list[tuple[str, ...]]:
 
 def accuracy(runs: Sequence[Results]) -> str:
   """Their mean, and half their range if they are several."""
-  return mean_and_spread([run["all_crops"] for run in runs])
-
-
-def mean_and_spread(percent: Sequence[float]) -> str:
-  """Of none: an empty cell."""
-  if not percent:
-    return ""
-  spread = f" ± {(max(percent) - min(percent)) / 2:.2f}" if len(percent) > 1 else ""
-  return f"{statistics.mean(percent):.2f}{spread}"
+  return printed.mean_and_spread([run["all_crops"] for run in runs])
 
 
 def told(cells: Sequence[Sequence[Results]]) -> tuple[str, str, str]:
@@ -85,29 +80,15 @@ def told(cells: Sequence[Sequence[Results]]) -> tuple[str, str, str]:
   return counts, each(run["epoch"] for run in runs), each(run["data"] for run in runs)
 
 
-def markdown(rows: Sequence[tuple[str, ...]]) -> str:
-  """The table in Markdown."""
-  lines = [rows[0], ("---",) * len(rows[0]), *rows[1:]]
-  return "".join("| " + " | ".join(line) + " |\n" for line in lines)
-
-
 def main(folder: pathlib.Path) -> None:
   """Prints the table of the run folders in `folder`; writes table2.md and table2.csv there."""
-  found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/results.json"))]
-  found = [results for results in found if "all_crops" in results]  # Other jobs write some too.
+  found = [results for results in printed.finished(folder) if "all_crops" in results]
   if not found:
-    sys.exit(f"No finished run folders in {folder}: train some by launch/table2.sh.")
-  try:
-    rows = table(found)
-  except ValueError as error:
-    sys.exit(str(error))
-  print(markdown(rows), end="")
-  (folder / "table2.md").write_text(markdown(rows))
-  with open(folder / "table2.csv", "w", newline="") as file:
-    csv.writer(file).writerows(rows)
+    raise FileNotFoundError(
+        f"No finished run folders in {folder}: train some by launch/table2.sh."
+    )
+  printed.publish(folder, "table2", table(found))
 
 
 if __name__ == "__main__":
-  if len(sys.argv) != 2:
-    sys.exit("usage: python -m bigan_jax.evaluation.tables.table2 FOLDER")
-  main(pathlib.Path(sys.argv[1]))
+  printed.command("table2", main)

@@ -1,14 +1,17 @@
 """Table 3 from run folders, beside the paper's numbers: launch/table3.sh prints it."""
 
+if __name__ == "__main__":
+  from bigan_jax.settings import interrupts
+
+  interrupts.end_at_once()
+
 from collections import defaultdict
 from collections.abc import Sequence
-import csv
 import json
 import pathlib
-import sys
 from typing import Any
 
-from bigan_jax.evaluation.tables import table2
+from bigan_jax.evaluation.tables import printed, table2
 
 TRAINED = {"fc8": "fc8", "fc6_8": "fc6-8", "all": "all"}  # in results: in the table
 SCORES = {"voc_classification": "mAP", "voc_detection": "mAP", "voc_segmentation": "mIU"}
@@ -63,7 +66,7 @@ def columns(found: Sequence[Results]) -> list[str]:
 
 def score(runs: Sequence[Results]) -> str:
   """Mean over seeds, and half their range if they are several."""
-  return table2.mean_and_spread([run[SCORES[run["job"]]] for run in runs])
+  return printed.mean_and_spread([run[SCORES[run["job"]]] for run in runs])
 
 
 def table(found: Sequence[Results]) -> list[tuple[str, ...]]:
@@ -107,25 +110,18 @@ def told(cells: Sequence[Sequence[Results]]) -> tuple[str, str]:
 
 def main(folder: pathlib.Path) -> None:
   """Prints the table of the run folders in `folder`; writes table3.md and table3.csv there."""
-  found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/results.json"))]
-  found = [results for results in found if results.get("job") in SCORES]
+  found = [results for results in printed.finished(folder) if results.get("job") in SCORES]
   if not found:
-    sys.exit(f"No finished run folders in {folder}: train some by launch/table3.sh.")
+    raise FileNotFoundError(
+        f"No finished run folders in {folder}: train some by launch/table3.sh."
+    )
   strange = {table2.learner(results) for results in found} - PAPER.keys()
   if strange:
-    sys.exit(f"{folder} has runs of {', '.join(sorted(strange))}, which the table has no row for.")
-  try:
-    rows = table(found)
-  except ValueError as error:
-    sys.exit(str(error))
-  text = f"{table2.markdown(rows)}\n{NOTE}\n"
-  print(text, end="")
-  (folder / "table3.md").write_text(text)
-  with open(folder / "table3.csv", "w", newline="") as file:
-    csv.writer(file).writerows(rows)
+    raise ValueError(
+        f"{folder} has runs of {', '.join(sorted(strange))}, which the table has no row for."
+    )
+  printed.publish(folder, "table3", table(found), NOTE)
 
 
 if __name__ == "__main__":
-  if len(sys.argv) != 2:
-    sys.exit("usage: python -m bigan_jax.evaluation.tables.table3 FOLDER")
-  main(pathlib.Path(sys.argv[1]))
+  printed.command("table3", main)

@@ -18,7 +18,7 @@ from bigan_jax.machine import disk
 from bigan_jax.runs import results
 from bigan_jax.runs.workdir import RunFolder
 from bigan_jax.settings import rules
-from bigan_jax.training import feeds
+from bigan_jax.training import console, feeds
 from bigan_jax.training.timetable import timetable
 from bigan_jax.transfer import fine_tuning, head, source
 from bigan_jax.transfer.fine_tuning import Params, Task
@@ -170,7 +170,7 @@ class Examination(NamedTuple):
     total, found = len(self.test), []
     size = min(BLOCK, total)
     with concurrent.futures.ThreadPoolExecutor() as threads:
-      for first in range(0, total, size):
+      for first in console.blocks(total, size, "evaluation"):
         chosen = np.minimum(first + np.arange(size), total - 1).tolist()  # One shape: one program.
         images = list(threads.map(lambda i: self.crops(i, crops), chosen))
         found.append(_summed(self.network, params, self.view, np.stack(images)))
@@ -227,7 +227,10 @@ def report(
   ]
   with disk.one_sentence(folder.path):
     disk.write_atomically(folder.path / TABLE, results.markdown(rows).encode())
-  folder.write_picture("surest", step, surest(exam, scores, present, percent["AP"]))
+  folder.write_picture("surest", step, pictures.titled(
+      surest(exam, scores, present, percent["AP"]),
+      "the surest pictures of each class: green right, red wrong, grey difficult",
+  ))
   return {
       "trained": config.trained, "train_split": config.train_split, "test_split": config.test_split,
       "year": config.data.year, "test_images": len(exam.test), "crops": config.eval.crops,
@@ -256,16 +259,12 @@ def surest(
 
 def summary(found: dict) -> str:
   """The end of a run in a few lines."""
-  whose, absent = found["learner"] or found["source"], found["absent"]
-  left_out = (
-      f" {len(absent)} classes that {found['test_split']} does not hold are left out: "
-      f"{', '.join(absent)}." if absent else ""
-  )
+  whose = found["learner"] or found["source"]
   return (
       f"{whose}, {found['trained']} trained: mAP {found['mAP']:.2f} % by the area, "
       f"{found['mAP_11']:.2f} % by VOC2007's 11 points, of {found['test_images']} pictures by "
       f"{found['crops']} crop(s) of each; a random order has {found['chance']:.1f} % by the area."
-      f"{left_out}"
+      f"{dataset.left_out(found)}"
   )
 
 

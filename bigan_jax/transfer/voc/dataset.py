@@ -234,3 +234,12 @@ def sign(text: str, side: int) -> np.ndarray:
   square = Image.new("RGB", (side, side), "white")
   ImageDraw.Draw(square).multiline_text((2, 2), text, "black", font_size=max(8, side // 7))
   return np.asarray(square)
+
+
+def left_out(found: dict) -> str:
+  """A sentence of results about classes that are not among the tested pictures, if any."""
+  absent = found["absent"]
+  return (
+      f" {len(absent)} classes that {found['test_split']} does not hold are left out: "
+      f"{', '.join(absent)}." if absent else ""
+  )

@@ -8,6 +8,7 @@ import ml_collections
 import numpy as np
 
 from bigan_jax.data import prepare
+from bigan_jax.evaluation.pictures import titled
 from bigan_jax.models.layers import AXIS
 from bigan_jax.runs.workdir import RunFolder
 from bigan_jax.settings import rules
@@ -140,7 +141,8 @@ def finish(
   found = detector.find(params, pictures, boxes)
   shuffled = detector.find(params, pictures, boxes, shuffle=config.seed)
   step = timetable(config, size).last_step
-  folder.write_picture("detections", step, boxes_picture.montage(pictures, found))
+  title = "what there is, and beside it what was found"
+  folder.write_picture("detections", step, titled(boxes_picture.montage(pictures, found), title))
   return {
       **detectors.judge(found, pictures),
       "mAP_shuffled": detectors.judge(shuffled, pictures)["mAP"],

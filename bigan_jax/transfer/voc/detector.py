@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from bigan_jax.data import preprocess
+from bigan_jax.training import console
 from bigan_jax.transfer.voc import fast_rcnn, regions, scorers
 from bigan_jax.transfer.voc.dataset import Pictures
 from bigan_jax.transfer.voc.region_batches import Canvas
@@ -67,7 +68,7 @@ class Detector(NamedTuple):
   ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Of each picture's regions, class scores [n, K + 1] and normalised deltas [n, K + 1, 4]."""
     room = max(1, *map(len, proposals))
-    for start in range(0, len(pictures), BLOCK):
+    for start in console.blocks(len(pictures), BLOCK, "evaluation"):
       block = range(start, min(start + BLOCK, len(pictures)))
       filled = (*block, *[block[-1]] * (BLOCK - len(block)))  # One shape, one program.
       pixels = np.stack([self.canvas.put(pictures.image(i)) for i in filled])

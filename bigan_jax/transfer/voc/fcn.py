@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from bigan_jax.models import alexnet
 from bigan_jax.models.layers import leaky_relu
-from bigan_jax.models.strided import Convolution, Window, max_pool
+from bigan_jax.models.strided import Window, max_pool
 from bigan_jax.transfer import head
 
 COARSE = "score"
@@ -167,15 +167,15 @@ class Fcn(nn.Module):
     h = self._pooled(activations["conv5"])
     sizes = zip(self.hidden, (self.kernel, 1), (fc6_window(self.kernel), Window()), strict=True)
     for number, (units, k, window) in enumerate(sizes, 6):
-      h = leaky_relu(Convolution(units, k, window, bias=True, name=f"fc{number}")(h))
+      h = leaky_relu(head.biased(units, k, window, name=f"fc{number}")(h))
       activations[f"fc{number}"] = h
       h = head.dropout(h, keys, self.dropout, number)
-    found = Convolution(self.classes, 1, Window(), bias=True, name=COARSE)(h).astype(jnp.float32)
+    found = head.biased(self.classes, 1, Window(), name=COARSE)(h).astype(jnp.float32)
     heights, widths = (grids(n, self.kernel, self.padded) for n in x.shape[1:3])
     at = COARSE
     for pool in skips(self.stride):
       rows, columns = (tents(side[at], side[pool].places) for side in (heights, widths))
-      skip = Convolution(self.classes, 1, Window(), bias=True, name=f"score_{pool}")
+      skip = head.biased(self.classes, 1, Window(), name=f"score_{pool}")
       fine = skip(self._pooled(activations[f"conv{pool[-1]}"])).astype(jnp.float32)
       found, at = fine + interpolate(found, rows, columns), pool
     return found, activations

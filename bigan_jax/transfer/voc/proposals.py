@@ -9,11 +9,10 @@ import pathlib
 import zipfile
 
 import numpy as np
-from tqdm import tqdm
 
 from bigan_jax.data import voc
 from bigan_jax.data.builders import presize
-from bigan_jax.machine import disk
+from bigan_jax.machine import disk, progress
 from bigan_jax.transfer.voc import regions
 
 PICTURES_PER_FILE = 64  # of the cache: at most so much work is lost to a kill.
@@ -43,7 +42,7 @@ def for_pictures(
   folder = pathlib.Path(cache_dir).expanduser()
   found = []
   with concurrent.futures.ThreadPoolExecutor(presize.cores()) as pool:  # OpenCV frees the lock.
-    with tqdm(total=len(pictures), desc="proposals", unit=" pictures") as bar:
+    with progress.bar(len(pictures), "proposals", " pictures") as bar:
       for start in range(0, len(pictures), PICTURES_PER_FILE):
         block = pictures[start:start + PICTURES_PER_FILE]
         found += _block(block, folder, longest, pool)

@@ -8,6 +8,7 @@ import ml_collections
 import optax
 
 from bigan_jax.data import batches
+from bigan_jax.evaluation.pictures import titled
 from bigan_jax.machine import disk
 from bigan_jax.runs import results
 from bigan_jax.runs.workdir import RunFolder
@@ -56,7 +57,8 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
     return fcn.start(network, layers, side)
   def finish(params: Params) -> dict:
     step = timetable(config, len(train)).last_step
-    folder.write_picture("predictions", step, exam.draw(params))
+    title = "pictures, what there is in them, and what was found"
+    folder.write_picture("predictions", step, titled(exam.draw(params), title))
     found = exams.report(exam.confusion(params))
     write_table(folder, found)
     return {
@@ -116,17 +118,13 @@ def write_table(folder: RunFolder, found: dict) -> None:
 
 def summary(found: dict) -> str:
   """The end of a run in a few lines."""
-  whose, absent = found["learner"] or found["source"], found["absent"]
-  left_out = (
-      f" {len(absent)} classes that {found['test_split']} does not hold are left out: "
-      f"{', '.join(absent)}." if absent else ""
-  )
+  whose = found["learner"] or found["source"]
   return (
       f"{whose}, {found['variant']}: mean IU {found['mIU']:.2f} %, pixel accuracy "
       f"{found['pixel_accuracy']:.2f} %, mean accuracy {found['mean_accuracy']:.2f} % of "
       f"{found['test_images']} pictures; background alone has {found['chance']:.2f} %, "
       f"{found['chance_pixel_accuracy']:.2f} % and {found['chance_mean_accuracy']:.2f} %."
-      f"{left_out}"
+      f"{dataset.left_out(found)}"
   )
 
 

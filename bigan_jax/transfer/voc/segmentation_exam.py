@@ -14,6 +14,7 @@ import numpy as np
 
 from bigan_jax.data import batches, voc
 from bigan_jax.evaluation.pictures import grid
+from bigan_jax.training import console
 from bigan_jax.transfer.voc import canvas, dataset, fcn, scorers
 from bigan_jax.transfer.voc.scorers import VOID
 
@@ -44,7 +45,8 @@ class Examination(NamedTuple):
   def confusion(self, params: Params) -> np.ndarray:
     """Counts of pixels int64 [21, 21], truth by prediction, without those that are void."""
     total = np.zeros((len(NAMES), len(NAMES)), np.int64)
-    for chosen in _blocks(range(len(self.pictures))):
+    for start in console.blocks(len(self.pictures), BLOCK, "evaluation"):
+      chosen = range(start, min(start + BLOCK, len(self.pictures)))
       truths, found = self._truths(chosen), self._predict(params, chosen)
       total += np.asarray(count(truths, found, len(NAMES)))
     return total

@@ -202,3 +202,24 @@ def test_discard_leaves_nothing(tmp_path: pathlib.Path) -> None:
   assert os.listdir(os.path.dirname(second)) == ["b"]
   presize.discard(second)
   assert os.listdir(tmp_path) == []
+
+
+def test_what_is_enlarged_and_what_is_kept_are_told(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture
+) -> None:
+  (tmp_path / "in").mkdir()
+  pieces = write_pictures(tmp_path / "in", range(2))
+  with Image.open(pieces[0].path) as picture:
+    edge = min(picture.size)
+  for asked, told in ((edge, False), (edge + 1, True)):
+    caplog.clear()
+    parts = [presize.Part("x", tuple(pieces))]
+    shelf = presize.presize(parts, str(tmp_path / str(asked)), asked, True, "mine")
+    presize.report(shelf, "mine", tmp_path)
+    assert ("mine: 2 of 2 pictures are smaller than config.data.edge" in caplog.text) == told
+  (tmp_path / "a set").mkdir()
+  (tmp_path / "a set" / "shard").write_bytes(bytes(1_500_000))
+  presize.tell_of_copy("image_folder", str(tmp_path / "a set"), "pictures")
+  said = capsys.readouterr().out
+  assert f"of pictures takes 1.5 MB in {tmp_path}/a set;" in said
+  assert said.endswith(f"rm -r '{tmp_path}/a set'\n")

@@ -61,6 +61,7 @@ def test_a_page_of_two_runs(tmp_path: pathlib.Path) -> None:
   one, two = write_run(tmp_path / "a" / "run", 0.125), write_run(tmp_path / "b" / "run", 0.25)
   found = read(tmp_path / "report.html", one, two)
   assert {"a/run", "b/run", "0.125", "0.25", "<&>", "samples (00000002)"} <= set(found.text)
+  assert "distance to the nearest of all samples; lower is better" in found.text
   assert len(found.images) == 2 and found.open == []
   assert all(source.startswith("data:image/png;base64,") for source in found.images)
   at = found.text.index

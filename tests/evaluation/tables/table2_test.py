@@ -65,10 +65,10 @@ def test_perceptrons_have_no_numbers_of_the_paper() -> None:
 def test_networks_are_not_mixed(tmp_path: pathlib.Path) -> None:
   write(tmp_path, [results("random", "", 1, 9.0),
                    results("random", "", 1, 9.0, layers=["fc1", "fc2"])])
-  with pytest.raises(SystemExit, match="different networks, conv1, .* and fc1, fc2"):
+  with pytest.raises(ValueError, match="different networks, conv1, .* and fc1, fc2"):
     table2.main(tmp_path)
 
 
 def test_an_empty_folder_is_refused(tmp_path: pathlib.Path) -> None:
-  with pytest.raises(SystemExit, match="No finished run folders"):
+  with pytest.raises(FileNotFoundError, match="No finished run folders"):
     table2.main(tmp_path)

@@ -91,7 +91,7 @@ def test_only_repeats_are_averaged(
   table3.main(tmp_path)
   (tmp_path / "3").mkdir()
   (tmp_path / "3" / "results.json").write_text(json.dumps(run("fc8", 2, other)))
-  with pytest.raises(SystemExit, match=f"bigan, fc8, are no repeats of each other, as {field} is"):
+  with pytest.raises(ValueError, match=f"bigan, fc8, are no repeats of each other, as {field} is"):
     table3.main(tmp_path)
 
 
@@ -106,8 +106,8 @@ def test_folders_of_table_2_may_hold_them_too(tmp_path: pathlib.Path) -> None:
 
 
 def test_what_has_no_row_is_refused(tmp_path: pathlib.Path) -> None:
-  with pytest.raises(SystemExit, match="No finished run folders"):
+  with pytest.raises(FileNotFoundError, match="No finished run folders"):
     table3.main(tmp_path)
   write(tmp_path, [results("pretrained", "gan", "fc8", 9.0, generalised=True)])
-  with pytest.raises(SystemExit, match="runs of gan, generalised, which the table has no row for"):
+  with pytest.raises(ValueError, match="runs of gan, generalised, which the table has no row for"):
     table3.main(tmp_path)

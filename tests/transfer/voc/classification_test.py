@@ -1,6 +1,5 @@
 """Tests of VOC classification from a run folder and a devkit to its average precision."""
 
-from collections.abc import Callable
 import logging
 import pathlib
 import pickle
@@ -18,7 +17,7 @@ from bigan_jax.settings import downstream
 from bigan_jax.transfer import fine_tuning, head, source
 from bigan_jax.transfer.voc import classification, dataset, scorers
 from configs import voc_classification as config_file
-from tests.run_folders import alexnet, layers, results, rows, run
+from tests.run_folders import layers, results, rows, run
 from tests.transfer.voc import devkits
 
 SIDE = 16
@@ -54,14 +53,6 @@ def devkit(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
   add(root, "val", 201, difficult="bird")
   add(root, "val", 202)
   return home
-
-
-@pytest.fixture(scope="module")
-def encoder(saved_run: Callable, tmp_path_factory: pytest.TempPathFactory) -> str:
-  """An AlexNet's run folder: 16 pixels out of 20."""
-  path = tmp_path_factory.mktemp("encoder")
-  saved_run(alexnet(), path, step=7)
-  return str(path)
 
 
 def small(
@@ -152,7 +143,7 @@ def test_a_stopped_run_continues_bit_for_bit(
 
 @pytest.mark.parametrize("variant, init", [("random", "gaussian"), ("kmeans", "k-means")])
 def test_untrained_encoders(
-    devkit: pathlib.Path, encoder: str, variant: str, init: str, quick_compilation: None
+    devkit: pathlib.Path, encoder: str, variant: str, init: str
 ) -> None:
   """Their layers are all initialised, in the shapes of the encoder's."""
   config = small(f"fc6_8,source={variant}", devkit, encoder, init=init)
@@ -213,7 +204,7 @@ def test_batches_depend_on_the_step_alone(devkit: pathlib.Path, encoder: str) ->
 
 
 def test_scores_of_crops_are_added(
-    devkit: pathlib.Path, encoder: str, quick_compilation: None
+    devkit: pathlib.Path, encoder: str
 ) -> None:
   config = small("fc6_8", devkit, encoder)
   resolved = classification.resolve(config, source.read(encoder))

@@ -15,7 +15,7 @@ from bigan_jax.transfer import fine_tuning, source
 from bigan_jax.transfer.voc import detection, proposals, scorers
 from configs import image_folder
 from configs import voc_detection as config_file
-from tests.run_folders import alexnet, layers, results, rows, run
+from tests.run_folders import layers, results, rows, run
 from tests.transfer.voc import devkits
 
 COLOURS = {"bird": (230, 30, 30), "car": (30, 30, 230)}
@@ -64,14 +64,6 @@ def devkit(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
   write_proposals(home / "train.npz", train)
   write_proposals(home / "test.npz", test)
   return home
-
-
-@pytest.fixture(scope="module")
-def encoder(saved_run: Callable, tmp_path_factory: pytest.TempPathFactory) -> str:
-  """An AlexNet's run folder."""
-  path = tmp_path_factory.mktemp("encoder")
-  saved_run(alexnet(), path)
-  return str(path)
 
 
 def small(devkit: pathlib.Path, encoder: str, **fields: object) -> ml_collections.ConfigDict:

@@ -59,7 +59,7 @@ def test_dropout_is_each_pictures_own(x: tuple, params: dict) -> None:
 
 
 def test_layers_are_initialised_by_regions(
-    x: tuple, params: dict, quick_compilation: None
+    x: tuple, params: dict
 ) -> None:
   """As any network's by images: fc6 gets variance 1 and mean 0.1 over all regions."""
   found = initialise.initialise(NETWORK, params, x, ("fc6",), "gaussian", 0)

@@ -189,7 +189,7 @@ def test_zero_skips_leave_the_coarse_scores_alone() -> None:
   np.testing.assert_allclose(logits[:, :257, :257], expected, atol=1e-4)
 
 
-def test_dropout_follows_the_key_of_each_picture(quick_compilation: None) -> None:
+def test_dropout_follows_the_key_of_each_picture() -> None:
   net = network()
   x, keys = np.ones((3, 64, 64, 3), np.float32), jax.random.split(jax.random.PRNGKey(1), 2)
   found = apply(net, drawn(net), x, keys[np.array([0, 1, 0])])[0]

@@ -58,7 +58,7 @@ def rates(params: dict, x: jax.Array) -> np.ndarray:
   return np.asarray(found)[:-1]
 
 
-def test_all_layers_would_learn_at_one_rate(quick_compilation: None) -> None:
+def test_all_layers_would_learn_at_one_rate() -> None:
   """Convolutions as well, whatever is trained."""
   origin, given = encoder(), config()
   found = starting_layers.layers(given, origin, TRAIN, NETWORK, SIDE)
