@@ -25,6 +25,7 @@ from bigan_jax.runs.workdir import RunFolder
 from bigan_jax.training import ending, learner, loop
 from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.state import Schedule, TrainState, initial_state, optimiser
+from tests import run_folders
 
 ROOT = pathlib.Path(__file__).parents[2]
 LONG = {"epochs": 6, "eval.every": 2, "save_every": 1, "steps_per_dispatch": 1}
@@ -98,11 +99,6 @@ def newest(path: pathlib.Path) -> int:
   return max((int(p.name) for p in path.glob("checkpoints/*") if p.name.isdigit()), default=-1)
 
 
-def read_rows(path: pathlib.Path) -> list[dict]:
-  rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-  return [{k: v for k, v in row.items() if k != "evaluation_seconds"} for row in rows]
-
-
 def read(path: pathlib.Path, config: ml_collections.ConfigDict) -> Result:
   objective = OBJECTIVES[config.objective]
   template, _ = jax.eval_shape(lambda: initial_state(
@@ -116,7 +112,7 @@ def read(path: pathlib.Path, config: ml_collections.ConfigDict) -> Result:
   assert {info["step"] for _, info in networks.values()} == {step}
   pictures = {str(p.relative_to(path)): p.read_bytes() for p in path.glob("pictures/*/*.png")}
   variables = {player: arrays for player, (arrays, _) in networks.items()}
-  return Result(step, state, variables, read_rows(path), pictures)
+  return Result(step, state, variables, run_folders.rows(path), pictures)
 
 
 def assert_same(found: Result, expected: Result) -> None:
@@ -227,7 +223,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(
     signal_at(patch, place, call)
     jobs.train(config, str(tmp_path))
   saved = sorted(int(p.name) for p in (tmp_path / "checkpoints").iterdir())
-  assert saved[-1] == step and len(read_rows(tmp_path)) == rows
+  assert saved[-1] == step and len(run_folders.rows(tmp_path)) == rows
   jobs.train(config, str(tmp_path))
   assert_same(read(tmp_path, config), expected)
 
