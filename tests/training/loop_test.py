@@ -34,21 +34,6 @@ LONG = {"epochs": 6, "eval.every": 2, "save_every": 1, "steps_per_dispatch": 1}
 # What is reported
 
 
-def test_gradient_norms_are_root_mean_squares() -> None:
-  """Of a constant gradient, after any number of steps, its norm."""
-  tx = optimiser(ml_collections.ConfigDict(
-      {"b1": 0.5, "b2": 0.9, "weight_decay": 0.0, "decay_shifts": False}
-  ))
-  params = {"a": {"kernel": np.zeros((2, 2), np.float32)}, "b": {"kernel": np.zeros(1, np.float32)}}
-  grads = {"a": {"kernel": np.full((2, 2), 2.0)}, "b": {"kernel": np.full(1, 3.0)}}
-  opt_state = tx.init(params)
-  assert learner.gradient_norms(TrainState(0, {"E": params}, {"E": opt_state}), 0.9) == {}
-  for _ in range(3):
-    params, opt_state = tx.update(grads, opt_state, params, 0.1)
-  found = learner.gradient_norms(TrainState(3, {"E": params}, {"E": opt_state}), 0.9)
-  assert found == {"grad_norm_E": pytest.approx(5.0, rel=1e-5)}
-
-
 def test_a_second_interrupt_stops_at_once() -> None:
   before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
   at_the_end = pytest.raises(KeyboardInterrupt, match="the run is saved")
