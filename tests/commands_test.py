@@ -50,7 +50,8 @@ def commands(text: str) -> list[str]:
   lines = [line for block in fenced for line in block.splitlines()]
   inline = re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
   parts = [part for line in lines + inline for part in " ".join(line.split()).split("&&")]
-  return [p.strip() for p in parts if p.strip().startswith(("python -m bigan_jax.", "launch/"))]
+  starts = re.compile(r"python -m bigan_jax\.\w+ -|launch/")
+  return [part.strip() for part in parts if starts.match(part.strip())]
 
 
 def fill(command: str) -> str:

@@ -58,7 +58,11 @@ def calibrated(
   return official_arrays.to_official(variables, model.family)
 
 
-@pytest.mark.parametrize("name", golden_test.CASES)
+# No config has both an E and the D of "imagenet_alexnet_gan".
+CASES = [name for name in golden_test.CASES if "alexnet" not in name]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_imported_networks_give_the_stored_outputs(tmp_path: pathlib.Path, name: str) -> None:
   case = golden_test.CASES[name]
   facts = json.loads((golden_test.TESTDATA / f"{name}.json").read_text())
@@ -139,7 +143,6 @@ def test_wrong_arrays_are_named(tmp_path: pathlib.Path, small: tuple) -> None:
 
 @pytest.mark.parametrize("config, said", [
     (lambda: digits.get_config(), "config.recipe is 'paper'.*:bigan,recipe=official"),
-    (lambda: imagenet.get_config("gan,recipe=official"), "family 'dcgan_alexnet_D' are not known"),
     (lambda: linear_probe.get_config(""), "config.job is 'linear_probe': give the config"),
 ])
 def test_other_configs(tmp_path: pathlib.Path, config: Callable, said: str) -> None:

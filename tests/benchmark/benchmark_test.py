@@ -181,6 +181,6 @@ def test_the_command_line(tiny_flags: list[str]) -> None:
   assert "config.job is 'linear_probe': give the config" in failed.stderr
   done = call("--config=configs/digits.py", "--config.precision=tf32", *tiny_flags)
   assert done.returncode == 0, done.stderr
-  sentence, numbers = done.stdout.splitlines()
+  *_, sentence, numbers = done.stdout.splitlines()
   assert sentence.endswith("of the products' rate in tf32.")
   assert json.loads(numbers).keys() == NAMES

@@ -64,7 +64,8 @@ def test_a_worker_that_dies_is_reported() -> None:
 
 def read_until_interrupted() -> None:
   """For a process of its own: says "reading", and goes on."""
-  with loop.interruption() as interrupted, contextlib.closing(open_stream(2)) as stream:
+  ends = contextlib.suppress(KeyboardInterrupt)  # as the program's, after it has closed all
+  with ends, loop.interruption() as interrupted, contextlib.closing(open_stream(2)) as stream:
     step = 0
     while not interrupted():
       stream.take(KEYS, step, 1)

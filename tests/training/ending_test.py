@@ -13,11 +13,11 @@ END = {"step": 9, "NND": 1.3, "EGr": 2.04, "EGr_b": 3.0}
 
 @pytest.mark.parametrize("first, last, expected", [
     (START, END, "reconstruction 0.68 of chance (1: the input is lost), samples 1.30 from the "
-                 "nearest picture (before training 3.29)"),
+                 "pictures (before training 3.29)"),
     ({"step": 0, "NND": 3.29}, {"step": 9, "NND": 1.3},
      "samples 1.30 from the pictures (before training 3.29)"),
     (START, START, "reconstruction 1.00 of chance (1: the input is lost), samples 3.29 from the "
-                   "nearest picture"),
+                   "pictures"),
     ({"step": 5, "NND": 2.0}, {"step": 9, "NND": 1.3}, "samples 1.30 from the pictures"),
     (START, END | {"EGr": None}, "samples 1.30 from the pictures (before training 3.29)"),
     (START, {"step": 9, "NND": None}, "no number of the last evaluation is finite"),
