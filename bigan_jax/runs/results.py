@@ -11,7 +11,9 @@ from bigan_jax.runs import data_record, outputs
 from bigan_jax.runs.workdir import check_config, local_path, read_config, refuse_foreign
 
 CONFIG, RESULTS = "config.json", "results.json"
-FREE = ("data_dir", "data.resident_gb", "data.workers")  # fields that results do not depend on
+FREE = (  # fields that results do not depend on
+    "data_dir", "data.accept_change", "data.resident_gb", "data.workers",
+)
 
 
 @contextlib.contextmanager

@@ -74,6 +74,7 @@ def test_the_result_of_other_settings_is_refused(tmp_path: pathlib.Path) -> None
     write(tmp_path / "out", 2, seed=5)
   assert json.loads((tmp_path / "out" / "results.json").read_text()) == {"number": 1}
   results.check(str(tmp_path / "out"), CONFIG | {"data_dir": "elsewhere"}, NAMES)
+  results.check(str(tmp_path / "out"), CONFIG | {"data": {"accept_change": True}}, NAMES)
 
 
 def test_other_files_beside_a_result_are_not_lost(tmp_path: pathlib.Path) -> None:
