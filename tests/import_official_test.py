@@ -83,6 +83,23 @@ def test_imported_networks_give_the_stored_outputs(tmp_path: pathlib.Path, name:
   close(golden_test.channels_first(x[:2]), "test|G(z)[:2]")
 
 
+def test_a_plain_gan_of_pictures(tmp_path: pathlib.Path, made_up: Callable) -> None:
+  """Whose D is AlexNet, of the authors' widths; it has no encoder."""
+  config = imagenet.get_config("gan,recipe=official")
+  config.model.update(latent_dim=3)
+  config.model.G.width = 1
+  networks, variables = made_up(config)
+  arrays = official_arrays.to_official(variables, config.model.family)
+  write_files(tmp_path / "9", arrays, "discrim")
+  import_official.import_run(str(tmp_path / "9"), config, str(tmp_path / "run"))
+  model, z = bigan_jax.load(str(tmp_path / "run")), np.linspace(-1, 1, 6, dtype="f").reshape(2, 3)
+  assert model.E is None
+  x = networks.G.apply(variables["G"], z)[0]
+  np.testing.assert_allclose(model.G(z), x, rtol=1e-5, atol=1e-5)
+  logits = networks.D.apply(variables["D"], x)[0]
+  np.testing.assert_allclose(model.D(x)[0], logits, rtol=1e-4, atol=1e-4)
+
+
 @pytest.fixture
 def small(tiny: Callable, made_up: Callable) -> tuple[ml_collections.ConfigDict, dict]:
   """A config of the official recipe, and files' arrays of its networks."""

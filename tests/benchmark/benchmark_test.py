@@ -181,6 +181,7 @@ def test_the_command_line(tiny_flags: list[str]) -> None:
   assert "config.job is 'linear_probe': give the config" in failed.stderr
   done = call("--config=configs/digits.py", "--config.precision=tf32", *tiny_flags)
   assert done.returncode == 0, done.stderr
-  *_, sentence, numbers = done.stdout.splitlines()
+  found, sentence, numbers = done.stdout.splitlines()
+  assert found.endswith("from noise")
   assert sentence.endswith("of the products' rate in tf32.")
   assert json.loads(numbers).keys() == NAMES

@@ -167,7 +167,8 @@ def test_the_same_command_after_the_end_changes_nothing(
   (tmp_path / "run" / "config.json").write_text(json.dumps(saved))
   jobs.train(config, str(tmp_path / "run"))
   assert_same(read(tmp_path / "run", config), expected)
-  _, finished, verdict = capsys.readouterr().out.splitlines()
+  found, finished, verdict = capsys.readouterr().out.splitlines()
+  assert found.startswith("train: ")
   assert "is finished: its schedule ends at epoch 6." in finished
   assert verdict == ending.verdict(expected.rows, tmp_path / "run")
 

@@ -128,8 +128,7 @@ def test_pictures_are_drawn(straight: pathlib.Path) -> None:
   (path,) = (straight / "pictures" / "detections").iterdir()
   assert path.name == "00000009.png"
   with Image.open(path) as picture:
-    assert picture.width == 4 * 321 - 1  # 5 pairs, two in a row, under a title.
-    assert 3 * 321 - 1 < picture.height < 3 * 321 + 99
+    assert picture.size == (4 * 321 - 1, 76 + 3 * 321 - 1)  # A title; 5 pairs, two in a row.
 
 
 def test_a_stopped_run_continues_bit_for_bit(

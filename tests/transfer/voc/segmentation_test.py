@@ -117,7 +117,7 @@ def test_it_draws_pictures_truths_and_predictions(straight: pathlib.Path) -> Non
   (file,) = (straight / "pictures" / "predictions").iterdir()
   assert int(file.stem) == 30
   side = exams.THUMBNAIL + 1
-  pixels = np.asarray(Image.open(file))[-(3 * side - 1):]  # below the title
+  pixels = np.asarray(Image.open(file))[56:]  # below the title
   assert pixels.shape == (3 * side - 1, 6 * side - 1, 3)
   truth, predicted = pixels[side:2 * side - 1], pixels[2 * side:]
   assert {(128, 128, 128), (64, 0, 128), (0, 0, 0), (224, 224, 192)} <= set(
