@@ -145,8 +145,7 @@ def assembler(config: ml_collections.ConfigDict) -> Assembler:
       return pictures[indices]
     return preprocess.random_crop(pictures, indices, draws, side, config.model.encoder_shape[2])
   def view(images: jax.Array, draws: jax.Array) -> Batch:
-    flips = flip and config.data.edge
-    return look(preprocess.random_flip(images, draws[:, 2]) if flips else images)
+    return look(preprocess.random_flip(images, draws[:, 2]) if flip else images)
   return Assembler(side, cut, view)
 
 

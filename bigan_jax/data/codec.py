@@ -146,7 +146,11 @@ def _encode(picture: Image.Image) -> bytes:
   return buffer.getvalue()
 
 
-def decode(encoded: bytes) -> np.ndarray:
-  """Pixels uint8 [H, W] or [H, W, 3] of a stored picture; OSError if it is none."""
+def decode(encoded: bytes, edge: int = 0) -> np.ndarray:
+  """Pixels uint8 [H, W] or [H, W, 3] of a stored picture; OSError if it is none.
+
+  Args:
+    edge: shorter side to resize it to, in RGB; 0: as it is stored.
+  """
   with Image.open(io.BytesIO(encoded)) as picture:
-    return np.asarray(picture)
+    return np.asarray(resize(picture, edge, upright=False) if edge else picture)

@@ -2,28 +2,23 @@
 
 from collections.abc import Iterator
 import contextlib
-import difflib
 import glob
-import http.client
 import io
-import json
 import os
 import shutil
-import threading
 from typing import TYPE_CHECKING, NamedTuple
-import urllib.request
 
 from absl import logging
+
+from bigan_jax.data import downloads, named, prepared
 
 if TYPE_CHECKING:
   # TFDS takes most of a second to import, which `--help` need not pay: functions import it.
   import tensorflow_datasets as tfds
 
 DEFAULT_DATA_DIR = "~/tensorflow_datasets"
-DOWNLOADED = ("mnist", "fashion_mnist")
-PICTURES = ("image_folder", "imagenet_presized")  # RGB, of unequal size, resized to an edge.
-NAMES = ("digits", *DOWNLOADED, *PICTURES)
-PROBE_SECONDS = 5.0
+PICTURES = ("image_folder", "imagenet_presized")  # RGB, kept resized to an edge.
+NAMES = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100", *PICTURES)
 
 
 class Target(NamedTuple):
@@ -53,7 +48,8 @@ def find_or_prepare(
   """A TFDS builder whose files are complete and in ArrayRecord.
 
   Args:
-    name: one of NAMES.
+    name: one of PICTURES, or a set of TFDS, NAME/CONFIG:VERSION: used as it lies prepared, whoever
+      prepared it; else prepared by a builder of this project, or by TFDS's own.
     data_dir: parent of the prepared sets; if empty, $TFDS_DATA_DIR, else ~/tensorflow_datasets.
     path: the folder of pictures of image_folder; the folder with the tars of imagenet_presized,
       if it has to be prepared and they are not in <data_dir>/downloads/manual.
@@ -61,25 +57,27 @@ def find_or_prepare(
     validation_share: of an image_folder without splits, what is kept for evaluation.
 
   Raises:
-    ValueError: unknown name; a prepared directory that is incomplete, damaged or not ArrayRecord;
-      no edge; a folder or tar with other contents than expected.
+    ValueError: unknown name, config or version; a prepared directory that is incomplete, damaged
+      or not ArrayRecord; no edge; a folder or tar with other contents than expected.
     FileNotFoundError: not prepared, and what it would be prepared from is not there.
     OSError: nowhere to write the prepared set.
   """
-  if name not in NAMES:
-    known = ", ".join(NAMES)
-    raise ValueError(f"No data set is called {name!r}{_hint(name)}: choose from {known}.")
-  if name in PICTURES and edge < 1:
-    raise ValueError(f"The edge of {name} is {edge}: state the shorter side in pixels, such as 72.")
+  from bigan_jax.data.builders import image_folder, imagenet_presized
+
   root = data_root(data_dir)
-  target = _target(name, path, edge, validation_share)
-  if name == "digits":
-    return _find_or_prepare_digits(target, root)
-  if found := _find(target, root):
-    return found
-  if name in DOWNLOADED:
-    return _prepare_downloaded(target, root)
-  return _prepare_pictures(target, root, path)
+  if name not in PICTURES:
+    spec = named.parse(name)
+    return _find_or_prepare_digits(spec, root) if name == "digits" else (
+        _find_or_prepare_named(spec, root)
+    )
+  if edge < 1:
+    raise ValueError(f"The edge of {name} is {edge}: state the shorter side in pixels, such as 72.")
+  if name == "image_folder":
+    config = image_folder.config_for(path, edge, validation_share)
+    target = Target(image_folder.ImageFolder, config)
+  else:
+    target = Target(imagenet_presized.ImagenetPresized, imagenet_presized.config_for(edge))
+  return _find(target, root) or _prepare_pictures(target, root, path)
 
 
 def find_or_prepare_voc(
@@ -107,57 +105,33 @@ def data_root(data_dir: str) -> str:
   return os.path.expanduser(data_dir or os.environ.get("TFDS_DATA_DIR", "") or DEFAULT_DATA_DIR)
 
 
-def _hint(name: str) -> str:
-  close = difflib.get_close_matches(name, NAMES, n=1)
-  return f" (did you mean {close[0]!r}?)" if close else ""
+def _own() -> dict[str, type]:
+  """Builders of sets that come from a package or the network, by name."""
+  from bigan_jax.data.builders import cifar, digits, mnist
+
+  classes = (digits.Digits, mnist.Mnist, mnist.FashionMnist, cifar.Cifar10, cifar.Cifar100)
+  return {cls.name: cls for cls in classes}
 
 
-def _target(name: str, path: str, edge: int, validation_share: float) -> Target:
-  from bigan_jax.data.builders import digits, image_folder, imagenet_presized, mnist
+def _find_or_prepare_named(spec: named.Spec, root: str) -> "tfds.core.DatasetBuilder":
+  """A set that lies prepared, whoever prepared it; else one of ours or of TFDS."""
+  if found := _find_named(spec, root):
+    return found
+  cls = _own().get(spec.name)
+  if cls:
+    downloads.own(cls, spec, root, lambda manual: _prepare(Target(cls), root, manual))
+  else:
+    downloads.stock(spec, root, NAMES)
+  return _find_named(spec, root)
 
-  if name == "image_folder":
-    return Target(
-        image_folder.ImageFolder, image_folder.config_for(path, edge, validation_share)
-    )
-  if name == "imagenet_presized":
-    return Target(imagenet_presized.ImagenetPresized, imagenet_presized.config_for(edge))
-  return Target({
-      "digits": digits.Digits, "mnist": mnist.Mnist, "fashion_mnist": mnist.FashionMnist,
-  }[name])
+
+def _find_named(spec: named.Spec, root: str) -> "tfds.core.DatasetBuilder | None":
+  return prepared.read(named.find(spec, root), spec.name)
 
 
 def _find(target: Target, root: str) -> "tfds.core.DatasetBuilder | None":
   """The builder of the set prepared under `root`; None if there is none."""
-  directory = target.directory(root)
-  if not os.path.isdir(directory):
-    return None
-  damage = _damage(directory)
-  if not damage:
-    builder = target.build(root)
-    paths = [path for split in builder.info.splits.values() for path in split.filepaths]
-    damage = next((f"lacks {path.name}" for path in paths if not path.exists()), "")
-  if damage:
-    raise ValueError(
-        f"The prepared {target.cls.name} at {directory} {damage}: delete or complete that"
-        " directory, or name another one by data_dir."
-    )
-  return builder
-
-
-def _damage(directory: str) -> str:
-  """What is wrong with the description of a prepared set, as the predicate of a sentence."""
-  try:
-    with open(os.path.join(directory, "dataset_info.json"), encoding="utf-8") as file:
-      info = json.load(file)
-  except FileNotFoundError:
-    return "is unfinished (it lacks dataset_info.json)"
-  except ValueError:
-    return "has a damaged dataset_info.json"
-  if not info.get("splits"):
-    return "holds no splits"
-  if info.get("fileFormat") != "array_record":
-    return f"is in {info.get('fileFormat')} format, not the array_record that is read here"
-  return ""
+  return prepared.find(target.directory(root), target.cls.name, lambda: target.build(root))
 
 
 def _prepare(target: Target, root: str, manual_dir: str = "") -> "tfds.core.DatasetBuilder":
@@ -178,14 +152,14 @@ def _prepare(target: Target, root: str, manual_dir: str = "") -> "tfds.core.Data
   return _find(target, root)
 
 
-def _find_or_prepare_digits(target: Target, root: str) -> "tfds.core.DatasetBuilder":
+def _find_or_prepare_digits(spec: named.Spec, root: str) -> "tfds.core.DatasetBuilder":
   """Digits come with scikit-learn: silent, and in the default place if `root` is read-only."""
   roots = dict.fromkeys([root, os.path.expanduser(DEFAULT_DATA_DIR)])
-  reasons = []
+  target, reasons = Target(_own()["digits"]), []
   for directory in roots:
     try:
       with _silence():
-        return _find(target, directory) or _prepare(target, directory)
+        return _find_named(spec, directory) or _prepare(target, directory)
     except OSError as error:
       reasons.append(f"{directory} ({error.strerror or error})")
       logging.info("Cannot prepare digits under %s.", reasons[-1])
@@ -206,27 +180,6 @@ def _silence() -> Iterator[None]:
       yield
   finally:
     tfds.enable_progress_bar()
-
-
-def _prepare_downloaded(target: Target, root: str) -> "tfds.core.DatasetBuilder":
-  """Prepares from the files in <root>/downloads/manual if all are there, else downloads them."""
-  import tensorflow_datasets as tfds
-  from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
-
-  from bigan_jax.data.builders import mnist
-
-  name, url, manual = target.cls.name, target.cls.URL, os.path.join(root, "downloads", "manual")
-  given = all(os.path.exists(os.path.join(manual, file)) for file in mnist.FILES)
-  if not given and not can_reach(url + mnist.FILES[-1]):
-    raise FileNotFoundError(
-        f"{name} is not prepared under {root} and {url} cannot be reached: name the parent of a"
-        f" prepared {name}/{target.cls.VERSION} by data_dir or TFDS_DATA_DIR, or put"
-        f" {', '.join(mnist.FILES)} into {manual}."
-    )
-  try:
-    return _prepare(target, root, manual)
-  except (OSError, ValueError, tfds.download.DownloadError, NonMatchingChecksumError) as error:
-    raise _failure(name, root, error) from error
 
 
 def _prepare_pictures(target: Target, root: str, path: str) -> "tfds.core.DatasetBuilder":
@@ -269,22 +222,3 @@ def _failure(name: str, root: str, error: Exception) -> OSError:
   reason = " ".join(str(error).split())
   return OSError(f"Preparing {name} under {root} failed: {reason}")
 
-
-def can_reach(url: str, seconds: float = PROBE_SECONDS) -> bool:
-  """Whether a HEAD request of `url` succeeds within `seconds`, name resolution included.
-
-  TFDS itself retries for minutes when offline. The thread is there because a resolver without a
-  network blocks longer than any socket timeout.
-  """
-  answers = []
-
-  def ask() -> None:
-    request = urllib.request.Request(url, method="HEAD")
-    with contextlib.suppress(OSError, http.client.HTTPException):
-      with urllib.request.urlopen(request, timeout=seconds):
-        answers.append(True)
-
-  thread = threading.Thread(target=ask, daemon=True)
-  thread.start()
-  thread.join(seconds)
-  return bool(answers)

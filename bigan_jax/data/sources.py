@@ -1,12 +1,14 @@
 """Data set name + split -> its pictures, in host memory or left on disk."""
 
 import bisect
+from collections.abc import Callable
+import functools
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bigan_jax.data import prepare, strips, survey
+from bigan_jax.data import named, prepare, strips, survey
 from bigan_jax.data.splits import Split, Stored
 
 if TYPE_CHECKING:
@@ -53,7 +55,8 @@ def load_experiment(
   Args:
     name, data_dir, path, edge, validation_share, max_labels: as for `load`.
     splits: "validation" or "test". Of digits and mnist: the training set, shuffled once, is cut
-      into 5/6 (50,000) to train on and 1/6 to evaluate on; or all of it and the test set. Of
+      into 5/6 (50,000) to train on and 1/6 to evaluate on; or all of it and the test set. Of other
+      sets of TFDS likewise, but that a validation set of their own takes the place of the part. Of
       imagenet_presized: the validation set, shuffled, is cut into 1/5 (10,000), the test set, and
       4/5. Of image_folder: the split of that name if the folder has it, else the other.
     seed: of the shuffle.
@@ -65,31 +68,40 @@ def load_experiment(
   if splits not in PROTOCOLS:
     raise ValueError(f"splits is {splits!r}: choose from {', '.join(PROTOCOLS)}.")
   builder = prepare.find_or_prepare(name, data_dir, path, edge, validation_share)
-  train = _read(builder, "train", edge, max_labels, most_bytes=most_bytes)
-  split, judged = splits, None
-  if name == "image_folder":
-    split = next(split for split in (splits, *PROTOCOLS) if split in builder.info.splits)
-    judged = _read(builder, split, edge, 0, most_bytes=most_bytes)
-  elif name == "imagenet_presized":
+  read = functools.partial(_read, builder, edge=edge, max_labels=0, most_bytes=most_bytes)
+  if name == "imagenet_presized":
+    split, train = splits, read("train", max_labels=max_labels)
     judged = _imagenet_evaluation(builder, splits, edge, max_labels, seed)
+  elif name == "image_folder":
+    split = next(split for split in (splits, *PROTOCOLS) if split in builder.info.splits)
+    train, judged = read("train"), read(split)
   else:
-    train, judged = _small_experiment(builder, train, splits, seed, most_bytes)
+    split, train, judged = _named_experiment(builder, splits, seed, read)
   about = survey.of_set(builder, split, train.size, judged.size, train.num_classes)
   return train._replace(about=about), judged
 
 
-def _small_experiment(
-    builder: "tfds.core.DatasetBuilder", train: Split | Stored, splits: str, seed: int,
-    most_bytes: float,
-) -> tuple[Split | Stored, Split | Stored]:
-  """The shuffled training set and the test set, or two parts of the former."""
+def _named_experiment(
+    builder: "tfds.core.DatasetBuilder", splits: str, seed: int,
+    read: Callable[[str], Split | Stored],
+) -> tuple[str, Split | Stored, Split | Stored]:
+  """(name of the judged split, the shuffled training set, the judged one or a part of the former).
+
+  The training set is "train", or the only split. Judged by "test" are test or else validation
+  pictures, by "validation" those alone, and where there are none, a part of the training set.
+  """
+  known = [name for name, split in builder.info.splits.items() if split.num_examples]
+  training = known[0] if len(known) == 1 else "train"
+  train = read(training)
   order = np.random.RandomState(seed).permutation(train.size)
   if builder.name in KEYED:
     order = _stored_position("train", len(order))[order]
-  if splits == "test":
-    return train.take(order), _read(builder, "test", 0, 0, most_bytes=most_bytes)
+  wanted = ("test", "validation") if splits == "test" else ("validation",)
+  judged = next((name for name in wanted if name in known and name != training), "")
+  if judged:
+    return judged, train.take(order), read(judged)
   cut = round(TRAIN_SHARE * len(order))
-  return train.take(order[:cut]), train.take(order[cut:])
+  return training, train.take(order[:cut]), train.take(order[cut:])
 
 
 def _imagenet_evaluation(
@@ -147,16 +159,27 @@ def _read(
 
 
 def _stored(builder: "tfds.core.DatasetBuilder", split: str, edge: int) -> Stored:
-  """A whole split, left on disk."""
+  """A whole split, left on disk: of one size as it is, or with its shorter side resized to `edge`.
+
+  Raises:
+    ValueError: see `named.contents`; no edge, and the pictures differ in size.
+  """
   import tensorflow_datasets as tfds
 
+  holds, origin = named.contents(builder), (builder.name, str(builder.data_path))
   # TFDS decodes through a layer that costs twice as much as the decoding itself.
-  source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
-  features, origin = builder.info.features, (builder.name, str(builder.data_path))
-  num_classes = features["label"].num_classes if "label" in features else 0
-  uniform = builder.name not in prepare.PICTURES
-  shape = features["image"].shape if uniform else None
-  return Stored(source, np.arange(len(source)), shape, 0 if uniform else edge, num_classes, origin)
+  source = builder.as_data_source(split, decoders={holds.image: tfds.decode.SkipDecoding()})
+  keys = {"image": holds.image} | ({"label": holds.label} if holds.label else {})
+  presized = builder.name in prepare.PICTURES
+  if not holds.shape and not edge:
+    raise ValueError(
+        f"The pictures of {builder.name} differ in size: state the shorter side to resize them to,"
+        " such as --config.data.edge=72."
+    )
+  return Stored(
+      source if presized else named.Records(source, keys), np.arange(len(source)),
+      None if edge else holds.shape, edge, holds.classes, origin, resize=not presized,
+  )
 
 
 def _first_labels(stored: Stored, max_labels: int, by_label: bool) -> Stored:

@@ -55,7 +55,8 @@ class Stored(NamedTuple):
   shape: (H, W, C) of all pictures, or None where they only share their shorter side, `edge`.
   num_classes: 0 if unlabelled. origin: set and directory, for messages.
   resident: several processes are to hold them in memory, a part each. about: of training sets.
-  channels: that pictures are converted to, 1 or 3; 0: as they are.
+  channels: that pictures are converted to, 1 or 3; 0: as they are. resize: to `edge`, unless all
+  are of one size; otherwise they are stored so.
   """
 
   source: Sequence[dict]
@@ -67,6 +68,7 @@ class Stored(NamedTuple):
   resident: bool = False
   about: Survey | None = None
   channels: int = 0
+  resize: bool = False
 
   @property
   def size(self) -> int:
@@ -88,22 +90,25 @@ class Stored(NamedTuple):
       return float(self.size) * np.prod(self.shape)
     sample = self.indices[np.unique(np.linspace(0, self.size - 1, SAMPLE, dtype=np.int64))]
     with self.blame():
-      sizes, _ = strips.survey(self.source, sample)
+      sizes, _ = strips.survey(self.source, sample, self._to_edge())
     return float(self.size) * sizes.max(axis=1).mean() * self.edge * 3
 
   def decode(self, indices: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     """Pictures `indices`, uint8 [H, W, C] each, and their labels, int32."""
     with self.blame():
       examples = self.source.__getitems__(self.indices[indices].tolist())
-      pictures = [self._checked(codec.decode(example["image"])) for example in examples]
-    return pictures, np.array([example.get("label", 0) for example in examples], np.int32)
+      pictures = [self._checked(self._pixels(example["image"])) for example in examples]
+    labels = np.array([example.get("label", 0) for example in examples], np.int32)
+    self._check(labels)
+    return pictures, labels
 
   def read(self) -> Split:
     """Decodes all pictures into memory."""
     if not self.shape:
       with self.blame():
-        sizes, labels = strips.survey(self.source, self.indices)
-        images = strips.read(self.source, self.indices, sizes, self.edge)
+        sizes, labels = strips.survey(self.source, self.indices, self._to_edge())
+        images = strips.read(self.source, self.indices, sizes, self.edge, self._pixels)
+      self._check(labels)
       split = Split(images, labels, self.num_classes, self.about)
       return split.in_channels(self.channels) if self.channels else split
     split = Split(
@@ -114,6 +119,23 @@ class Stored(NamedTuple):
       block = np.arange(start, min(start + BLOCK, self.size))
       split.images[block], split.labels[block] = self.decode(block)
     return split
+
+  def _to_edge(self) -> int:
+    """The shorter side that pictures are resized to as they are read; 0: they are not."""
+    return self.edge if self.resize else 0
+
+  def _pixels(self, encoded: bytes) -> np.ndarray:
+    return codec.decode(encoded, self._to_edge())
+
+  def _check(self, labels: np.ndarray) -> None:
+    """Raises ValueError for a label that is none of the classes."""
+    if self.num_classes and not (0 <= labels).all() & (labels < self.num_classes).all():
+      wrong = labels[(labels < 0) | (labels >= self.num_classes)][0]
+      name, path = self.origin
+      raise ValueError(
+          f"{name} at {path} has the label {wrong}, but its classes are 0 to"
+          f" {self.num_classes - 1}: take a split with labels, or prepare the set again."
+      )
 
   def _checked(self, picture: np.ndarray) -> np.ndarray:
     """The picture in the form that the set promises."""

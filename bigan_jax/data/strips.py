@@ -1,6 +1,6 @@
 """Pictures of unequal size in one array without padding, if they share their shorter side."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import concurrent.futures
 import io
 from typing import NamedTuple
@@ -51,20 +51,29 @@ class Strips(NamedTuple):
     return Strips(self.lines[first:last], starts - first, lengths, self.landscape[which])
 
 
-def survey(source: Sequence[dict], indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Sizes [N, 2] (width, height) and labels [N] int32 (0 if unlabelled), from the headers alone."""
+def survey(
+    source: Sequence[dict], indices: np.ndarray, edge: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+  """Sizes [N, 2] (width, height) and labels [N] int32 (0 if unlabelled), from the headers alone.
+
+  Args:
+    edge: sizes are those of pictures resized to this shorter side; 0: as they are stored.
+  """
   sizes = np.empty((len(indices), 2), np.int32)
   labels = np.zeros(len(indices), np.int32)
   for start in range(0, len(indices), BLOCK):
     block = indices[start:start + BLOCK].tolist()
     for i, example in enumerate(source.__getitems__(block), start):
       with Image.open(io.BytesIO(example["image"])) as picture:
-        sizes[i] = picture.size
+        sizes[i] = codec.scaled_size(*picture.size, edge) if edge else picture.size
       labels[i] = example.get("label", 0)
   return sizes, labels
 
 
-def read(source: Sequence[dict], indices: np.ndarray, sizes: np.ndarray, edge: int) -> Strips:
+def read(
+    source: Sequence[dict], indices: np.ndarray, sizes: np.ndarray, edge: int,
+    decode: Callable[[bytes], np.ndarray] = codec.decode,
+) -> Strips:
   """Decodes pictures, several at a time, into one array.
 
   Args:
@@ -72,6 +81,7 @@ def read(source: Sequence[dict], indices: np.ndarray, sizes: np.ndarray, edge: i
     indices: which of its records, [N].
     sizes: their sizes, from `survey`.
     edge: their shorter side.
+    decode: a picture's bytes -> its pixels [H, W, 3].
 
   Raises:
     ValueError: another shorter side. OSError: a picture that cannot be decoded.
@@ -86,7 +96,7 @@ def read(source: Sequence[dict], indices: np.ndarray, sizes: np.ndarray, edge: i
   def fill(start: int) -> None:
     block = indices[start:start + BLOCK].tolist()
     for i, example in enumerate(source.__getitems__(block), start):
-      strips.picture(i)[...] = codec.decode(example["image"])
+      strips.picture(i)[...] = decode(example["image"])
 
   with concurrent.futures.ThreadPoolExecutor() as pool:
     list(pool.map(fill, range(0, len(indices), BLOCK)))

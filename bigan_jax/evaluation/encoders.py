@@ -136,21 +136,19 @@ def data_settings(
     rules.refuse_unused(encoder.data.name, own)
     return ml_collections.ConfigDict({**data.to_dict(), **encoder.data.to_dict(), **changed})
   found.splits = found.splits or configs.data_section().splits
-  if found.name in prepare.PICTURES and not found.edge:
-    found.edge = encoder.data.edge or encoder.model.encoder_shape[0]
+  if not found.edge:
+    side = encoder.model.encoder_shape[0] if found.name in prepare.PICTURES else 0
+    found.edge = encoder.data.edge or side
   return found
 
 
 def validate_fit(path: str, config: ml_collections.ConfigDict) -> None:
-  """Raises ValueError if pictures of unequal size do not fit the encoder of `config.model`.
+  """Raises ValueError if pictures resized to config.data.edge do not fill what E sees.
 
   `batches.load` checks images of one size.
   """
-  side = config.model.encoder_shape[0]
-  name, edge = config.data.name, config.data.edge
-  if name not in prepare.PICTURES:
-    return
-  if edge < side:
+  side, edge = config.model.encoder_shape[0], config.data.edge
+  if 0 < edge < side:
     raise ValueError(
         f"config.data.edge is {edge}, but the encoder of {path} sees crops of {side} pixels: let "
         "it be at least that."

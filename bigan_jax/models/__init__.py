@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from bigan_jax.models import alexnet, dcgan, mlp
+from bigan_jax.models import alexnet, dcgan, dim, mlp
 
 
 class Networks(NamedTuple):
@@ -23,6 +23,8 @@ FAMILIES = {
     "mlp": Networks(mlp.Generator, mlp.Encoder, mlp.Discriminator),
     "dcgan": Networks(dcgan.Generator, alexnet.Encoder, dcgan.Discriminator),
     "dcgan_alexnet_D": Networks(dcgan.Generator, alexnet.Encoder, alexnet.Discriminator),
+    "dim": Networks(dcgan.Generator, dim.Encoder, dim.Discriminator),
+    "dim_alexnet_E": Networks(dcgan.Generator, alexnet.Encoder, dim.Discriminator),
 }
 
 

@@ -32,6 +32,7 @@ class Generator(nn.Module):
     value_range: the native range of x.
     width: channels of the last hidden layer, and each layer before it has twice as many.
     z_skip: project z into every later hidden layer as well (authors' code only, reference 2).
+    kernel: side of the deconvolutions' kernels.
     axis_name: device axis of the batch statistics.
   """
 
@@ -39,11 +40,12 @@ class Generator(nn.Module):
   value_range: tuple[float, float] = (-1.0, 1.0)
   width: int = 64
   z_skip: bool = False
+  kernel: int = KERNEL
   axis_name: str | None = None
 
   @nn.compact
   def __call__(self, z: jax.Array, train: bool = False) -> tuple[jax.Array, Activations]:
-    deconvs = self._deconvs()
+    deconvs, window = self._deconvs(), Window(stride=2, padding=(self.kernel - 1) // 2)
     widths = [self.width * 2 ** (deconvs - 1 - i) for i in range(deconvs)]
     h = linear(SIDE * SIDE * widths[0], "fc1")(z)
     h = nn.relu(self._norm("fc1_bn")(h, train))
@@ -51,13 +53,13 @@ class Generator(nn.Module):
     h = h.reshape(-1, SIDE, SIDE, widths[0])
     for i, width in enumerate(widths[1:], start=2):
       name = f"deconv{i}"
-      h = Deconvolution(width, KERNEL, WINDOW, name=name)(h)
+      h = Deconvolution(width, self.kernel, window, name=name)(h)
       if self.z_skip:
-        h = h + project(z, width, f"{name}_z")
+        h = h + project(z, width, f"{name}_z", 0.02 * self.kernel**2)
       h = nn.relu(self._norm(f"{name}_bn")(h, train))
       activations[name] = h
     channels = self.image_shape[2]
-    logits = Deconvolution(channels, KERNEL, WINDOW, name=f"deconv{deconvs + 1}")(h)
+    logits = Deconvolution(channels, self.kernel, window, name=f"deconv{deconvs + 1}")(h)
     low, high = self.value_range
     return low + (high - low) * nn.sigmoid(logits), activations
 

@@ -19,9 +19,8 @@ LISTS = {  # of numbers above 0, or of a lower and a higher one
     "model.value_range": (0.0, 1.0), "model.hidden": (4096, 4096),
 }
 CONVOLUTIONS = 5  # of the AlexNet that is E, or D
-SMALL_SET = ("splits",)
+NAMED_USE = ("splits", "edge", "flip")  # of a set of TFDS
 USES = {  # fields of config.data that a set has a use for, beside ALL_USE; fake takes any config
-    "digits": SMALL_SET, "mnist": SMALL_SET, "fashion_mnist": SMALL_SET,
     "image_folder": ("path", "splits", "edge", "flip", "validation_share"),
     "imagenet_presized": ("path", "splits", "edge", "flip", "max_labels"),
     "voc": ("path", "edge", "flip", "year", "classes"),
@@ -114,7 +113,7 @@ def changed_data(
 def refuse_unused(name: str, given: dict[str, Any]) -> None:
   """Raises ValueError for the first field of config.data that the set `name` has no use for."""
   for field, value in given.items():
-    if name in USES and field not in (*ALL_USE, *USES[name]):
+    if name != "fake" and field not in (*ALL_USE, *USES.get(name, NAMED_USE)):
       raise ValueError(
           f"config.data.{field} is {value!r}, but {name} has no use for it: take {TAKE[field]},"
           " which has, or leave it out."
@@ -190,7 +189,9 @@ def validate_shape(config: ml_collections.ConfigDict, shape: tuple[int, ...]) ->
   if tuple(config.model.encoder_shape) != tuple(shape):
     raise ValueError(
         f"The encoder sees images of {tuple(config.model.encoder_shape)}, but the images of "
-        f"{config.data.name} are {tuple(shape)}: take the config, or an encoder, of that data set."
+        f"{config.data.name} are {tuple(shape)}: resize them by"
+        f" --config.data.edge={config.model.encoder_shape[0]}, or take the config, or an encoder,"
+        " of that data set."
     )
 
 

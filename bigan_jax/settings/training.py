@@ -13,10 +13,10 @@ WARMUP = 5  # epochs, of larger batches
 def data_section() -> ml_collections.ConfigDict:
   """Which pictures, in every config that reads any."""
   data = ml_collections.ConfigDict()
-  data.name = ""  # "digits", "mnist", "image_folder", ...; "fake": noise
+  data.name = ""  # "image_folder", "imagenet_presized", a set of TFDS, or "fake": noise
   data.path = ""  # folder of a set of your own
   data.splits = "validation"  # or "test": train on all, evaluate on the test set
-  data.edge = 0  # shorter side that pictures of unequal size are resized to; 0: as they are
+  data.edge = 0  # shorter side that pictures are resized to; 0: as they are
   data.flip = False  # mirror training images with probability 1/2
   data.validation_share = 0.1  # of a folder without a split of its own
   data.max_labels = 0  # only images of the first so many classes; 0: all

@@ -23,6 +23,11 @@ class Mnist(stock.MNIST, skip_registration=True):
 
   name = "mnist"
 
+  @classmethod
+  def urls(cls) -> tuple[str, ...]:
+    """What it is prepared from."""
+    return tuple(cls.URL + name for name in FILES)
+
   def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
     paths = dl_manager.download({name: self.URL + name for name in FILES})
     return {

@@ -1,0 +1,62 @@
+"""Training configs of photos of 32 x 32 pixels: the encoder of Deep InfoMax's tables."""
+
+import ml_collections
+
+from bigan_jax.settings.arguments import nearest, parse_argument
+from bigan_jax.settings.training import base, encoder_out_stddev, scale_batch
+
+ENCODERS = ("conv", "alexnet")
+SIDE, LARGE = 32, 64  # pixels; what AlexNet sees
+
+
+def photos_of_32(argument: str) -> ml_collections.ConfigDict:
+  """Networks for pictures of 32 x 32 in either recipe, which is the paper's (sections 4.1, 4.3).
+
+  The argument also takes batch=N, and encoder=alexnet: E is the paper's, and sees the pictures
+  enlarged to 64 x 64, so that BiGAN is generalised (reference section 11).
+
+  Raises:
+    ValueError: another encoder.
+  """
+  objective, values = parse_argument(
+      argument, {"recipe": "paper", "batch": 0, "encoder": ENCODERS[0]}
+  )
+  encoder, official = values["encoder"], values["recipe"] == "official"
+  if encoder not in ENCODERS:
+    raise ValueError(f"Unknown encoder {encoder!r}: {nearest(encoder, ENCODERS)}")
+  config = base(objective, values["recipe"])
+  config.epochs = 100
+  config.steps_per_dispatch = 50
+  config.calibration_steps = 100
+  config.data.flip = not official  # appendix A.2; the authors' code has no flip
+  config.eval.samples = 10_000
+  config.model = _networks(objective, official)
+  if encoder == "alexnet":
+    _enlarge(config, official)
+  return scale_batch(config, values["batch"])
+
+
+def _networks(objective: str, official: bool) -> ml_collections.ConfigDict:
+  """The section `model`."""
+  model = ml_collections.ConfigDict()
+  model.family = "dim"
+  model.latent_dim = 64  # numbers in z and in the code
+  model.image_shape = model.encoder_shape = (SIDE, SIDE, 3)
+  model.value_range = (-1.0, 1.0)  # of pixels
+  model.G = ml_collections.ConfigDict({"width": 64, "kernel": 4, "z_skip": official})
+  layers = {"width": 64, "hidden": 1024}  # of conv1, doubled twice; units of fc
+  model.E = ml_collections.ConfigDict({**layers, "first_bn": not official})
+  model.E.out_stddev = encoder_out_stddev(objective)
+  model.D = ml_collections.ConfigDict({**layers, "z_output": not official, "z_stddev": 0.32})
+  return model
+
+
+def _enlarge(config: ml_collections.ConfigDict, official: bool) -> None:
+  """Makes E the paper's AlexNet, of pictures that are resized for its sake."""
+  config.data.edge = LARGE
+  config.model.family = "dim_alexnet_E"
+  config.model.encoder_shape = (LARGE, LARGE, 3)
+  out_stddev = config.model.E.out_stddev
+  config.model.E = ml_collections.ConfigDict(
+      {"widths": (96, 256, 384, 384, 256), "first_bn": not official, "out_stddev": out_stddev}
+  )

@@ -1,0 +1,21 @@
+"""Six feature learners on Tiny ImageNet, photos of 64 x 64 pixels: the paper's networks.
+
+  python -m bigan_jax.main --config=configs/tiny_imagenet.py --config.data.path=DIR --workdir=RUN
+  python -m bigan_jax.main --config=configs/tiny_imagenet.py:bigan,size=small ...
+
+DIR is tiny-imagenet-200 as its zip unpacks, or any folder with train/ and val/ of class folders.
+Variants as in configs/imagenet.py; size=small is for CPUs.
+"""
+
+import ml_collections
+
+from bigan_jax.settings.training import convolutional
+
+
+def get_config(argument: str = "") -> ml_collections.ConfigDict:
+  """The config of `configs/tiny_imagenet.py:argument`."""
+  config = convolutional(argument, edge=64, crop=64)
+  config.data.name = "image_folder"
+  config.calibration_steps = 100
+  config.eval.samples = 10_000
+  return config
