@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 import contextlib
 import difflib
 import http.client
+import io
 import os
 import threading
 import urllib.request
@@ -65,7 +66,8 @@ def stock(spec: named.Spec, root: str, known: tuple[str, ...]) -> None:
       f" its folder {spec.name} into {root}"
   )
   try:
-    builder = tfds.builder(str(spec), data_dir=root, file_format="array_record")
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints that there is no TensorFlow.
+      builder = tfds.builder(str(spec), data_dir=root, file_format="array_record")
     named.contents(builder)
     url = next(iter(builder.url_infos or ()), "")
     if url and not can_reach(url):
@@ -74,7 +76,7 @@ def stock(spec: named.Spec, root: str, known: tuple[str, ...]) -> None:
   except ValueError:
     raise
   except Exception as error:  # Builders of 245 sets raise whatever their authors did not foresee.
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    reason = " ".join(str(error).split())[:400] or type(error).__name__
     raise FileNotFoundError(
         f"{spec} is not prepared under {root} and cannot be prepared here ({reason}): {elsewhere}."
     ) from error

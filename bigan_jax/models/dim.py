@@ -1,4 +1,4 @@
-"""E of Deep InfoMax's tables on CIFAR-10, and a D to match: 4 x 4 layers of stride 2, then one more.
+"""E of Deep InfoMax's tables on CIFAR-10, and a D to match: three 4 x 4 layers of stride 2, and fc.
 
 Hjelm et al., "Learning deep representations by mutual information estimation and maximization":
 their encoder of 32 x 32 pictures, and that of the BiGAN beside it.

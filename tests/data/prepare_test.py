@@ -3,16 +3,13 @@
 import json
 import pathlib
 import shutil
-import socket
 import subprocess
 import sys
-import time
 
 from PIL import Image
 import pytest
 
 from bigan_jax.data import prepare, sources
-from bigan_jax.data.builders import mnist
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +24,6 @@ def copied(prepared: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
   """A data_dir whose prepared digits a test may damage."""
   shutil.copytree(prepared, tmp_path / "copied")
   return tmp_path / "copied"
-
-
-@pytest.fixture
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-  monkeypatch.setattr(prepare, "can_reach", lambda url: False)
 
 
 def test_unknown_name_is_answered_with_the_nearest() -> None:
@@ -64,34 +56,6 @@ def test_digits_fall_back_to_home_when_data_dir_cannot_be_written(
   monkeypatch.setenv("HOME", str(blocked))
   with pytest.raises(OSError, match="name a writable directory by data_dir or TFDS_DATA_DIR"):
     sources.load("digits", "test", str(blocked))
-
-
-def test_missing_set_offline_says_what_to_put_where(tmp_path: pathlib.Path, offline: None) -> None:
-  with pytest.raises(FileNotFoundError) as error:
-    sources.load("fashion_mnist", "train", str(tmp_path))
-  message = str(error.value)
-  assert "fashion_mnist/3.0.1" in message and "TFDS_DATA_DIR" in message
-  assert str(tmp_path / "downloads" / "manual") in message
-  assert all(name in message for name in mnist.FILES)
-
-
-def test_files_put_in_the_manual_folder_are_used_and_checked(
-    tmp_path: pathlib.Path, offline: None
-) -> None:
-  manual = tmp_path / "downloads" / "manual"
-  manual.mkdir(parents=True)
-  for name in mnist.FILES:
-    (manual / name).write_bytes(b"not the official file")
-  with pytest.raises(OSError, match="Preparing mnist under .* failed: .*checksum"):
-    sources.load("mnist", "train", str(tmp_path))
-  assert not (tmp_path / "mnist" / "3.0.1").exists()
-
-
-def test_can_reach_gives_up_in_time() -> None:
-  with socket.create_server(("127.0.0.1", 0)) as silent:  # Accepts, and never answers.
-    start = time.monotonic()
-    assert not prepare.can_reach(f"http://127.0.0.1:{silent.getsockname()[1]}/", seconds=0.3)
-    assert time.monotonic() - start < 2
 
 
 def edit_info(directory: pathlib.Path, **fields: object) -> None:

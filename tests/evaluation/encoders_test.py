@@ -96,7 +96,7 @@ def test_images_of_another_size_are_refused(
   config.model.encoder_shape = config.model.image_shape = (28, 28, 1)
   saved_run(config, tmp_path)
   with pytest.raises(ValueError, match=r"encoder sees images of \(28, 28, 1\), but the images of "
-                                       r"digits are \(8, 8, 1\): take the config, or an encoder"):
+                                       r"digits are \(8, 8, 1\): resize them by"):
     encoders.pictures(job(tmp_path), encoders.read(str(tmp_path), "latest"))
 
 

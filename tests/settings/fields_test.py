@@ -27,7 +27,7 @@ def test_every_field_is_listed_with_its_value(name: str) -> None:
 def test_what_is_said_is_what_stands_beside() -> None:
   said = fields.comments(ROOT / "configs" / "digits.py")
   assert said["epochs"] == "constant and decaying together"  # Not of digits' own value.
-  assert said["data.edge"].startswith("shorter side that pictures of unequal size are resized to")
+  assert said["data.edge"].startswith("shorter side that pictures are resized to")
   assert said["data.splits"].startswith('or "test"')
   said = fields.comments(ROOT / "configs" / "voc_detection.py")
   assert said["data.splits"].startswith("as the encoder's run")  # Of the nearer file.

@@ -138,8 +138,7 @@ def test_images_of_another_set_are_refused(tiny: Tiny) -> None:
 
 
 @pytest.mark.parametrize("field, value, take", [
-    ("path", "pictures", "configs/image_folder.py"), ("edge", 8, "configs/image_folder.py"),
-    ("flip", True, "configs/image_folder.py"), ("max_labels", 3, "configs/imagenet.py"),
+    ("path", "pictures", "configs/image_folder.py"), ("max_labels", 3, "configs/imagenet.py"),
     ("validation_share", 0.2, "configs/image_folder.py"),
 ])
 def test_fields_that_a_set_has_no_use_for_are_refused(

@@ -1,10 +1,11 @@
-"""CIFAR-10 and CIFAR-100: the stock TFDS builders, reading the official archives in plain Python."""
+"""CIFAR-10 and CIFAR-100: stock TFDS builders that read the official archives in plain Python."""
 
 from collections.abc import Iterator
 import os
 import tarfile
 
 import numpy as np
+from PIL import Image
 import tensorflow_datasets as tfds
 from tensorflow_datasets.image_classification import cifar as stock
 
@@ -18,7 +19,6 @@ class Cifar10(stock.Cifar10, skip_registration=True):
 
   name = "cifar10"
   URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-  url_infos = stock.Cifar10.url_infos  # with the archive's checksum
 
   @classmethod
   def urls(cls) -> tuple[str, ...]:
@@ -46,8 +46,8 @@ class Cifar10(stock.Cifar10, skip_registration=True):
         )
       for record in data.reshape(-1, size):
         labels = dict(zip(info.label_keys, map(int, record[:-PIXELS])))
-        image = record[-PIXELS:].reshape(3, SIDE, SIDE).transpose(1, 2, 0)
-        yield index, {**labels, "id": f"{split}_{index:05d}", "image": image}
+        image = np.ascontiguousarray(record[-PIXELS:].reshape(3, SIDE, SIDE).transpose(1, 2, 0))
+        yield index, {**labels, "id": f"{split}_{index:05d}", "image": Image.fromarray(image)}
         index += 1
 
 
@@ -56,7 +56,6 @@ class Cifar100(Cifar10, skip_registration=True):
 
   name = "cifar100"
   URL = "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz"
-  url_infos = stock.Cifar100.url_infos
   _info = stock.Cifar100._info
   _cifar_info = stock.Cifar100._cifar_info
 

@@ -1,12 +1,8 @@
 """Tests of the MNIST and Fashion-MNIST builders, on tiny IDX files served from this machine."""
 
-from collections.abc import Iterator
-import functools
 import gzip
-import http.server
 import pathlib
 import struct
-import threading
 
 import numpy as np
 import pytest
@@ -33,24 +29,6 @@ def write_files(directory: pathlib.Path) -> dict[str, tuple[np.ndarray, np.ndarr
     write_idx(directory / f"{prefix}-labels-idx1-ubyte.gz", labels)
     written[prefix] = images, labels
   return written
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-
-  def log_message(self, *args: object) -> None:
-    pass
-
-
-@pytest.fixture
-def server(tmp_path: pathlib.Path) -> Iterator[tuple[str, pathlib.Path]]:
-  """The address of a local web server, and the folder that it serves."""
-  folder = tmp_path / "served"
-  folder.mkdir()
-  handler = functools.partial(QuietHandler, directory=str(folder))
-  with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-    threading.Thread(target=httpd.serve_forever, args=(0.05,), daemon=True).start()
-    yield f"http://127.0.0.1:{httpd.server_port}/", folder
-    httpd.shutdown()
 
 
 def pairs(images: np.ndarray, labels: np.ndarray) -> list[tuple[int, bytes]]:
