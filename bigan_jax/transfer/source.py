@@ -7,6 +7,7 @@ from typing import NamedTuple
 import ml_collections
 
 from bigan_jax.evaluation import encoders
+from bigan_jax.models import alexnet
 from bigan_jax.runs import checkpoints
 from bigan_jax.transfer import merging
 
@@ -57,6 +58,7 @@ def read(path: str, step: str = "latest") -> Source:
   shape = model.image_shape if player == "D" else model.encoder_shape
   generalised = tuple(model.encoder_shape) != tuple(model.image_shape)
   layers = merging.merge(variables)
+  _check(path, tuple(layers))
   return Source(trained.config, tuple(shape), layers, learner, trained.step, generalised)
 
 
@@ -64,6 +66,16 @@ def hidden_layers(model: ml_collections.ConfigDict) -> tuple[str, ...]:
   """Names of the layers that can be transferred: conv1 to conv5, or a perceptron's fc1, fc2."""
   kind = "fc" if model.family == "mlp" else "conv"
   return tuple(f"{kind}{i + 1}" for i in range(len(model.widths)))
+
+
+def _check(path: str, layers: tuple[str, ...]) -> None:
+  """Raises ValueError unless these are the layers of a perceptron or of AlexNet."""
+  perceptron = tuple(f"fc{i + 1}" for i in range(len(layers)))
+  if layers not in (perceptron, tuple(alexnet.LAYERS)):
+    raise ValueError(
+        f"{path} has the layers {', '.join(layers)}, but only those of perceptrons and of AlexNet"
+        " are transferred: judge it by configs/linear_probe.py, or train one with encoder=alexnet."
+    )
 
 
 def _job(file: pathlib.Path) -> str | None:
