@@ -78,7 +78,15 @@ def load_experiment(
   else:
     split, train, judged = _named_experiment(builder, splits, seed, read)
   about = survey.of_set(builder, split, train.size, judged.size, train.num_classes)
-  return train._replace(about=about), judged
+  return train._replace(about=about._replace(resized=_resized(builder, edge))), judged
+
+
+def _resized(builder: "tfds.core.DatasetBuilder", edge: int) -> str:
+  """What the survey says of pictures of one size that are made larger or smaller."""
+  shape = named.contents(builder).shape
+  if not shape or not edge or min(shape[:2]) == edge:
+    return ""
+  return f"{shape[1]} x {shape[0]} pixels to a shorter side of {edge}"
 
 
 def _named_experiment(

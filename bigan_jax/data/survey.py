@@ -22,7 +22,7 @@ class Survey(NamedTuple):
   they were drawn. train, judged: how many pictures. classes: their names, () if unlabelled.
   note: what is odd about the classes. left: (path, what it is) of what was left out. listed: the
   file that lists all of that. contents: changes with names and sizes of pictures; "" if unknown.
-  converted: what the networks made necessary.
+  converted: what the networks made necessary. resized: from which size to which edge.
   """
 
   name: str
@@ -36,6 +36,7 @@ class Survey(NamedTuple):
   listed: str = ""
   contents: str = ""
   converted: str = ""
+  resized: str = ""
 
 
 def of_set(
@@ -77,7 +78,8 @@ def line(found: Survey) -> str:
   count = len(found.classes)
   of = f"of {count:,} class{'es' * (count != 1)}" if count else "without classes"
   note = f" ({found.note})" if found.note else ""
-  converted = f", converted to {found.converted} for these networks" if found.converted else ""
+  converted = f", resized from {found.resized}" if found.resized else ""
+  converted += f", converted to {found.converted} for these networks" if found.converted else ""
   splits = f" ({', '.join(found.splits)})" if found.splits else ""
   others = "other" if found.judged == 1 else "others"
   return folders.escape(

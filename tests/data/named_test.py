@@ -8,7 +8,7 @@ from PIL import Image
 import pytest
 import tensorflow_datasets as tfds
 
-from bigan_jax.data import named, prepare, sources
+from bigan_jax.data import named, prepare, sources, survey
 from tests.data.made_up_sets import KINDS, labelled, pictures
 from tests.data.made_up_sets import prepare as make
 
@@ -79,6 +79,7 @@ def test_a_set_of_one_size_can_be_resized(root: pathlib.Path) -> None:
   split = sources.load("plain", "test", str(root), edge=4)
   assert split.shape is None and split.images.picture(0).shape == (4, 4, 3)
   stored, _ = sources.load_experiment("plain", "test", str(root), edge=4, most_bytes=0)
+  assert "1.10.0, resized from 6 x 6 pixels to a shorter side of 4" in survey.line(stored.about)
   assert stored.memory() == 12 * 4 * 4 * 3 and stored.decode(np.arange(2))[0][1].shape == (4, 4, 3)
 
 
