@@ -98,7 +98,7 @@ def contents(builder: "tfds.core.DatasetBuilder") -> Contents:
   import tensorflow_datasets as tfds
 
   named, kinds = dict(builder.info.features), tfds.features
-  images = [key for key, kind in named.items() if isinstance(kind, kinds.Image)]
+  images = sorted(key for key, kind in named.items() if isinstance(kind, kinds.Image))
   if len(images) != 1:
     found = f"{len(images)} pictures ({', '.join(images)})" if images else "no picture"
     raise ValueError(
