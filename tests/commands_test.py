@@ -154,3 +154,11 @@ def test_links_anchors_and_marks_exist(page: pathlib.Path) -> None:
 
 def test_the_front_page_is_short() -> None:
   assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_pictures_are_few_and_shown() -> None:
+  files = list((ROOT / "docs" / "pictures").iterdir())
+  shown = {path.name for path in files if any(f"pictures/{path.name})" in page.read_text()
+                                              for page in PAGES)}
+  assert {path.name for path in files} == shown
+  assert sum(path.stat().st_size for path in files) < 1 << 20
