@@ -241,12 +241,12 @@ def _ahead(
 
 def _write_pairs(folder: Path, names: list[str], x: chex.Array, back: chex.Array) -> None:
   """FOLDER/NAME.png of each picture, enlarged: x and, to its right, G(E(x))."""
-  pairs = np.concatenate([np.asarray(x), np.asarray(back)], axis=2)[:len(names)]
+  pairs = np.stack([x, back], axis=1)[:len(names)]
   paths = [folder / f"{name}.png" for name in names]
   for path in paths:
     path.parent.mkdir(parents=True, exist_ok=True)
   with concurrent.futures.ThreadPoolExecutor(presize.cores()) as pool:
-    list(pool.map(_save, (pictures.titled(pair, PAIR) for pair in pairs), paths))
+    list(pool.map(_save, (pictures.titled(pictures.grid(pair, 2), PAIR) for pair in pairs), paths))
 
 
 def _save(picture: np.ndarray, path: Path) -> None:
