@@ -27,6 +27,7 @@ import tqdm
 from bigan_jax.data import codec, files, folders, survey
 from bigan_jax.data.builders import presize
 from bigan_jax.data.preprocess import shrink, to_native, to_uint8
+from bigan_jax.evaluation import pictures
 from bigan_jax.evaluation.layer_features import CODE, LAST
 from bigan_jax.exchange import feature_files, loaded
 from bigan_jax.exchange.feature_files import Rows
@@ -37,6 +38,9 @@ from bigan_jax.settings import program
 from bigan_jax.settings.arguments import nearest
 
 BLOCK = 128  # pictures that the encoder sees at once
+SHEET = "samples.png"
+ON_SHEET = pictures.ROWS * pictures.COLUMNS
+PAIR = "x left, G(E(x)) right"
 Path = pathlib.Path
 
 
@@ -46,7 +50,7 @@ def define_flags() -> None:
   flags.DEFINE_string("images", None, "Folder of pictures, at any depth.")
   flags.DEFINE_string("out", None, "FILE.npz or FILE.parquet; with --sample, a folder.")
   flags.DEFINE_string("layer", None, "Of the features; default: e-, the last hidden one.")
-  flags.DEFINE_string("reconstruct", None, "Folder for pictures of x beside G(E(x)).")
+  flags.DEFINE_string("reconstruct", None, "Folder for pictures of x beside G(E(x)), enlarged.")
   flags.DEFINE_integer("sample", None, "How many samples G(z) to write.", lower_bound=1)
   flags.DEFINE_integer("seed", 0, "Of the samples.", lower_bound=0)
   flags.DEFINE_string("step", "latest", "Of a run: latest, best, or a number of updates.")
@@ -151,14 +155,17 @@ def blocks(
 def sample(
     model: loaded.Model, count: int, seed: int, folder: Path, force: bool = False
 ) -> None:
-  """Writes `count` samples G(z) as PNGs to `folder`; FileExistsError if something is there."""
-  key = jax.random.PRNGKey(seed)
+  """Writes samples G(z) as PNGs, and SHEET, to `folder`; FileExistsError if something is there."""
+  key, shown = jax.random.PRNGKey(seed), []
   with outputs.new_folder(folder, force, holds_pictures) as scratch:
     for first in progress.over(range(0, count, BLOCK), -(-count // BLOCK), "samples"):
       z = latents.sample(jax.random.fold_in(key, first), BLOCK, model.latent_dim)
       pixels = np.asarray(to_uint8(model.G(z), model.value_range))
       for i, picture in enumerate(pixels[:count - first], start=first):
         _save(picture, scratch / f"{i:06d}.png")
+      shown.extend(pixels[:min(count, ON_SHEET) - first] if first < ON_SHEET else ())
+    sheet = pictures.grid(np.stack(shown), min(count, pictures.COLUMNS))
+    _save(pictures.titled(sheet, f"G(z), step {model.step:,}, seed {seed}"), scratch / SHEET)
 
 
 def holds_pictures(folder: Path) -> bool:
@@ -233,13 +240,13 @@ def _ahead(
 
 
 def _write_pairs(folder: Path, names: list[str], x: chex.Array, back: chex.Array) -> None:
-  """FOLDER/NAME.png of each picture: x and, to its right, G(E(x))."""
-  pairs = np.concatenate([np.asarray(x), np.asarray(back)], axis=2)[:len(names)]
+  """FOLDER/NAME.png of each picture, enlarged: x and, to its right, G(E(x))."""
+  pairs = np.stack([x, back], axis=1)[:len(names)]
   paths = [folder / f"{name}.png" for name in names]
-  for parent in {path.parent for path in paths}:
-    parent.mkdir(parents=True, exist_ok=True)
+  for path in paths:
+    path.parent.mkdir(parents=True, exist_ok=True)
   with concurrent.futures.ThreadPoolExecutor(presize.cores()) as pool:
-    list(pool.map(_save, pairs, paths))
+    list(pool.map(_save, (pictures.titled(pictures.grid(pair, 2), PAIR) for pair in pairs), paths))
 
 
 def _save(picture: np.ndarray, path: Path) -> None:
@@ -255,17 +262,14 @@ def _report(done: int, skipped: list[tuple[str, str]], listed: Path) -> None:
       ), encoding="utf-8")
 
 
-def _optional(path: str | None) -> Path | None:
-  return Path(path).expanduser() if path else None
-
-
 def main(argv: Sequence[str]) -> None:
   """Does what the flags say."""
   values = flags.FLAGS
   del argv
   if bool(values.images) == bool(values.sample):
     raise ValueError("Give either --images=FOLDER or --sample=N.")
-  out, reconstruct = _optional(values.out), _optional(values.reconstruct)
+  out, reconstruct = (Path(name).expanduser() if name else None
+                      for name in (values.out, values.reconstruct))
   if not (out or values.images and reconstruct):
     raise ValueError("--out is missing: name what to write.")
   step = int(values.step) if values.step.isdigit() else values.step
@@ -278,9 +282,8 @@ def main(argv: Sequence[str]) -> None:
   if model.E is None:
     raise ValueError(f"{values.model} has no encoder, being a plain GAN: it can only --sample.")
   warnings.filterwarnings("ignore", module=r"PIL\.")  # On large pictures and odd metadata.
-  layer = values.layer or LAST
-  images = os.path.expanduser(values.images)
-  task = Task(model, images, layer, out, reconstruct, values.force, presize.cores())
+  task = Task(model, os.path.expanduser(values.images), values.layer or LAST, out, reconstruct,
+              values.force, presize.cores())
   listed = out or reconstruct
   _report(*describe_folder(task), listed.with_name(f"{listed.name}.skipped.txt"))
 

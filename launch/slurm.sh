@@ -19,6 +19,12 @@
 #SBATCH --requeue
 #SBATCH --open-mode=append
 set -uo pipefail
+for word in "$@"; do  # As in common.sh, which does not lie beside the copy that SLURM runs.
+  if [[ $word == -h || $word == --help ]]; then
+    awk 'NR > 1 { if (!/^#/ || /^#SBATCH/) exit; sub(/^# ?/, ""); print }' "$0"
+    exit
+  fi
+done
 tasks=${SLURM_NTASKS_PER_NODE:-1}
 gpus=${SLURM_GPUS_ON_NODE:-}
 if [[ -n $gpus && $gpus != "$tasks" ]]; then

@@ -63,6 +63,7 @@ def fill(command: str) -> str:
 PRINTED = [(page.name, command) for page in PAGES for command in commands(page.read_text())]
 PROGRAMS = list(dict.fromkeys(fill(c) for _, c in PRINTED if not c.startswith("launch/")))
 RUN = [c for c in PROGRAMS if not any(needing in c for needing in NEEDING)]
+QUICK_START = "python -m bigan_jax.main --config=configs/digits.py --workdir=runs/digits"
 KINDS = list({re.sub(r"--workdir=\S+", "", command): command for command in RUN}.values())
 
 
@@ -93,7 +94,7 @@ def run(command: str, folder: pathlib.Path) -> None:
 
 
 def test_commands_run_as_printed(folder: pathlib.Path) -> None:
-  first = sorted(KINDS, key=lambda c: ("configs/digits.py" not in c, "bigan_jax.export" not in c))
+  first = sorted(KINDS, key=lambda c: (c != QUICK_START, "bigan_jax.export" not in c))
   for number, command in enumerate(first):
     own = command if number < 2 else re.sub(r"--workdir=\S+", f"--workdir=out{number}", command)
     run(own, folder)
@@ -154,3 +155,11 @@ def test_links_anchors_and_marks_exist(page: pathlib.Path) -> None:
 
 def test_the_front_page_is_short() -> None:
   assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_pictures_are_few_and_shown() -> None:
+  files = list((ROOT / "docs" / "pictures").iterdir())
+  shown = {path.name for path in files if any(f"pictures/{path.name})" in page.read_text()
+                                              for page in PAGES)}
+  assert {path.name for path in files} == shown
+  assert sum(path.stat().st_size for path in files) < 1 << 20

@@ -13,6 +13,7 @@ import yaml
 import bigan_jax
 from bigan_jax import export
 from bigan_jax.exchange import exported, pretrained
+from bigan_jax.settings import measures
 from tests.exchange.exported_test import convolutional
 
 # What a machine without this package runs.
@@ -128,8 +129,9 @@ def test_the_model_card(tmp_path: pathlib.Path, saved_run: Callable) -> None:
   assert front["license"] == "cc-by-4.0"
   assert front["library_name"] == "bigan_jax" and "bigan" in front["tags"]
   assert front["pipeline_tag"] == "image-feature-extraction"
+  meaning = measures.describe("NNC_e-")
   for said in ("# bigan (official) on imagenet_presized", "resized\nto 48 pixels",
-               "the middle 40 x 40", "| E | conv5 | 3 x 3 x 8 |", "| NNC_e- | 91.5 |",
+               "the middle 40 x 40", "| E | conv5 | 3 x 3 x 8 |", f"| NNC_e- | 91.5 | {meaning} |",
                "[B, 40, 40, 3], -1 to 1", 'bigan_jax.load("THIS_FOLDER")', "@inproceedings"):
     assert said in body, said
   info = exported.read(tmp_path / "out", ())[1]

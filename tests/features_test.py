@@ -131,30 +131,35 @@ def test_reconstructions_of_a_generalised_bigan(
   features.describe_folder(task(model, folder, out=None, reconstruct=pairs))
   written = sorted(str(path.relative_to(pairs)) for path in pairs.rglob("*.png"))
   assert len(written) == COUNT and "even/02.jpg.png" in written
-  pixels = np.asarray(Image.open(pairs / "even" / "02.jpg.png"))
-  assert pixels.shape == (16, 32, 3)
+  enlarged = np.asarray(Image.open(pairs / "even" / "02.jpg.png"))
+  assert enlarged.shape == (36 + 19 * 16, 19 * 33, 3)  # A title, and at least 600 pixels.
+  pixels = enlarged[36::19, ::19]
+  np.testing.assert_array_equal(features.pictures.titled(pixels, features.PAIR), enlarged)
   picture = features.files.read(str(folder / "even" / "02.jpg"), model.view)
   small = np.asarray(Image.fromarray(picture).resize((16, 16), Image.Resampling.LANCZOS))
   assert np.abs(np.int32(pixels[:, :16]) - small).max() <= 1
   back = model.G(model.E(picture[None] / np.float32(127.5) - 1)[0])[0]
-  assert np.abs(pixels[:, 16:] - 127.5 * (np.asarray(back) + 1)).max() <= 1
+  assert np.abs(pixels[:, 17:] - 127.5 * (np.asarray(back) + 1)).max() <= 1
 
 
 def test_samples(digits: features.loaded.Model, tmp_path: pathlib.Path) -> None:
   features.sample(digits, 6, 0, tmp_path / "a")
   features.sample(digits, 6, 1, tmp_path / "b")
-  names = sorted(path.name for path in (tmp_path / "a").iterdir())
-  assert names == [f"{i:06d}.png" for i in range(6)]
+  *names, sheet = sorted(path.name for path in (tmp_path / "a").iterdir())
+  assert names == [f"{i:06d}.png" for i in range(6)] and sheet == features.SHEET
   a, b = (np.stack([np.asarray(Image.open(tmp_path / f / n)) for n in names]) for f in "ab")
   assert a.shape == (6, 8, 8) and (a != b).any()
   assert len({picture.tobytes() for picture in a}) == 6
+  shown = features.pictures.titled(features.pictures.grid(a[..., None], 6), "G(z), step 10, seed 0")
+  assert Image.open(tmp_path / "a" / sheet).width == 636
+  np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a" / sheet)), shown[:, :, 0])
   key = jax.random.fold_in(jax.random.PRNGKey(0), 4)
   fifth = digits.G(features.latents.sample(key, 4, 5))[0, :, :, 0]
   assert np.abs(a[4] - 255 * np.asarray(fifth)).max() <= 0.51
   with pytest.raises(FileExistsError, match="add --force"):
     features.sample(digits, 6, 0, tmp_path / "a")
   features.sample(digits, 2, 0, tmp_path / "a", force=True)
-  assert len(list((tmp_path / "a").iterdir())) == 2
+  assert len(list((tmp_path / "a").iterdir())) == 3
 
 
 def test_outputs_are_not_replaced_unasked(digits: features.loaded.Model, folder: pathlib.Path

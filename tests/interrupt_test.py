@@ -1,4 +1,4 @@
-"""Ctrl-C at a terminal: one sentence, status 130, nothing half-written, nothing begun after it."""
+"""Ctrl-C at a terminal, and SIGTERM: one sentence, nothing half-written, nothing begun after it."""
 
 from collections.abc import Callable, Iterator
 import contextlib
@@ -30,6 +30,7 @@ STARTED = (
     "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
 )
 LONG = {"batch_size": 250, "epochs": 100_000, "eval.every": 100_000, "steps_per_dispatch": 5}
+SAID = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Ended by SIGTERM"}
 SECONDS = 60  # longer than anything here may take
 
 
@@ -63,14 +64,17 @@ class Terminal:
     self.shown += new.decode(errors="replace")
     return bool(new)
 
-  def interrupt(self) -> str:
-    """Presses Ctrl-C; what was shown from then on, after a look at the status."""
-    before = len(self.shown)
-    os.write(self._ours, b"\x03")
+  def interrupt(self, number: int = signal.SIGINT) -> str:
+    """Presses Ctrl-C or sends SIGTERM; what was shown from then on, after a look at the status."""
+    before, status = len(self.shown), 128 + number
+    if number == signal.SIGINT:
+      os.write(self._ours, b"\x03")
+    else:
+      self.process.send_signal(number)
     ends = time.monotonic() + SECONDS
     while self.read():
       assert time.monotonic() < ends, self.shown
-    assert self.process.wait(timeout=SECONDS) == 130, self.shown
+    assert self.process.wait(timeout=SECONDS) == status, self.shown
     assert "Traceback" not in self.shown and "Error" not in self.shown, self.shown
     return self.shown[before:].replace("^C", "").strip()
 
@@ -154,29 +158,34 @@ def test_a_script_does_not_begin_the_next(
   assert loop_test.newest(tmp_path / "paper" / "bigan-0") >= 0
 
 
-@pytest.mark.parametrize("job", ["linear_probe", "neighbours"])
+@pytest.mark.parametrize("job, number", [
+    ("linear_probe", signal.SIGINT), ("neighbours", signal.SIGINT), ("neighbours", signal.SIGTERM),
+])
 def test_a_job_that_judges_leaves_nothing(
-    terminal: Callable[..., Terminal], trained: pathlib.Path, tmp_path: pathlib.Path, job: str
+    terminal: Callable[..., Terminal], trained: pathlib.Path, tmp_path: pathlib.Path, job: str,
+    number: int,
 ) -> None:
   program = terminal(*module(
       "main", f"--config={job}", f"--config.encoder={trained}", f"--workdir={tmp_path}/out"
   ))
   program.until(lambda shown: any(tmp_path.iterdir()))  # It has a hidden folder to write to.
-  assert program.interrupt().splitlines()[-1] == "main.py: Interrupted."
+  assert program.interrupt(number).splitlines()[-1] == f"main.py: {SAID[number]}."
   assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("number", SAID)
 def test_export_leaves_nothing(
-    terminal: Callable[..., Terminal], trained: pathlib.Path, tmp_path: pathlib.Path
+    terminal: Callable[..., Terminal], trained: pathlib.Path, tmp_path: pathlib.Path, number: int
 ) -> None:
   program = terminal(*module("export", f"--workdir={trained}", f"--out={tmp_path}/out"))
   program.until(lambda shown: any(tmp_path.iterdir()))
-  assert program.interrupt().splitlines()[-1] == "export.py: Interrupted."
+  assert program.interrupt(number).splitlines()[-1] == f"export.py: {SAID[number]}."
   assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("number", SAID)
 def test_features_leave_nothing(
-    terminal: Callable[..., Terminal], trained: pathlib.Path, tmp_path: pathlib.Path
+    terminal: Callable[..., Terminal], trained: pathlib.Path, tmp_path: pathlib.Path, number: int
 ) -> None:
   (tmp_path / "pictures").mkdir()
   for i in range(300):
@@ -187,5 +196,5 @@ def test_features_leave_nothing(
       f"--out={tmp_path}/out.npz", f"--reconstruct={tmp_path}/pairs",
   ))
   program.until(lambda shown: "img" in shown)
-  assert program.interrupt().splitlines()[-1] == "features.py: Interrupted."
+  assert program.interrupt(number).splitlines()[-1] == f"features.py: {SAID[number]}."
   assert [path.name for path in tmp_path.iterdir()] == ["pictures"]

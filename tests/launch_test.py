@@ -214,12 +214,12 @@ def test_a_table_ends_with_the_training_that_was_stopped(
   assert line.startswith("-m bigan_jax.main --stopped_status=143 --config=")
 
 
-@pytest.mark.parametrize("name", [*TABLES, "report", "local", "tpu_vm"])
+@pytest.mark.parametrize("name", [*TABLES, "report", "local", "tpu_vm", "slurm"])
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["OUT", "RUN", "--help"]])
 def test_help_is_the_usage_and_starts_nothing(
     log: pathlib.Path, replace: Callable[[str, str], None], name: str, words: list[str]
 ) -> None:
-  for program in ("python", "gcloud"):
+  for program in ("python", "gcloud", "srun"):
     replace(program, 'echo "$*" >> "$LOG"')
   ended = subprocess.run(
       ["bash", LAUNCH / f"{name}.sh", *words], cwd=log.parent, capture_output=True, text=True,

@@ -1,6 +1,7 @@
 """Picture grids at fixed z and x: samples G(z), and reconstructions G(E(x)) under their x."""
 
 from collections.abc import Callable
+import functools
 
 import chex
 import jax
@@ -34,14 +35,20 @@ def titled(picture: np.ndarray, title: str) -> np.ndarray:
   """A picture uint8 [H, W, 1 or 3] by a whole factor at least WIDTH wide, under a line of text."""
   factor = -(-WIDTH // picture.shape[1])
   large = picture.repeat(factor, axis=0).repeat(factor, axis=1)
-  width, size = large.shape[1], TITLE * large.shape[1] // WIDTH
+  line = _line(title, large.shape[1])[..., None]
+  return np.concatenate([np.broadcast_to(line, (len(line), *large.shape[1:])), large])
+
+
+@functools.lru_cache(maxsize=16)  # Many pictures of one size have one title.
+def _line(title: str, width: int) -> np.ndarray:
+  """A title in black on white: uint8 [H, width], in smaller letters if it is too long."""
+  size = TITLE * width // WIDTH
   while size > 8 and ImageFont.load_default(size).getlength(title) > width - size:
     size -= 1
   line = Image.new("L", (width, 2 * size), 255)
   pen = ImageDraw.Draw(line)
   pen.text((size // 2, size), title, fill=0, font=ImageFont.load_default(size), anchor="lm")
-  line = np.broadcast_to(np.asarray(line)[..., None], (2 * size, *large.shape[1:]))
-  return np.concatenate([line, large])
+  return np.asarray(line)
 
 
 def interleave(above: np.ndarray, below: np.ndarray, columns: int) -> np.ndarray:

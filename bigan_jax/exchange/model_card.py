@@ -4,18 +4,13 @@ from collections.abc import Sequence
 import re
 from typing import Any
 
+from bigan_jax.settings import measures
 from bigan_jax.training.objectives import OBJECTIVES
 
 WEIGHTS = "model.safetensors"
-METRICS = {  # In this order; what they mean, the project's README says.
-    "JD": "loss of D on pairs", "NND": "distance from a picture to the nearest of the samples",
-    "NNC_e": "1-NN accuracy on the raw code, %",
-    "NNC_e-": "1-NN accuracy on the last hidden layer, %",
-    "NNC_d": "1-NN accuracy on D's last hidden layer, %",
-    "EGr": "distance from x to G(E(x))", "EGr_b": "distance from another x to G(E(x))",
-    "EGg": "the same for samples", "EGg_b": "the same for samples",
-    "code_std_mean": "spread of the code's dimensions; 0.577 under p(z)",
-}
+METRICS = (  # In this order.
+    "JD", "NND", "NNC_e", "NNC_e-", "NNC_d", "EGr", "EGr_b", "EGg", "EGg_b", "code_std_mean",
+)
 CITATION = """\
 @inproceedings{donahue2017adversarial,
   title     = {Adversarial Feature Learning},
@@ -140,7 +135,7 @@ The config and what this page says are JSON in the file's metadata.
 def _results(info: dict[str, Any]) -> str:
   metrics = info["metrics"] or {}
   rows = [
-      f"| {name} | {metrics[name]:.4g} | {meaning} |\n" for name, meaning in METRICS.items()
+      f"| {name} | {metrics[name]:.4g} | {measures.describe(name)} |\n" for name in METRICS
       if metrics.get(name) is not None
   ]
   if not rows:

@@ -79,7 +79,7 @@ def joined(meeting: Meeting | None, config: dict[str, Any]) -> Iterator[None]:
   except KeyboardInterrupt as stop:
     if count() == 1 or stop.args:  # Agreed upon by all.
       raise
-    _end("Interrupted at once.", 130)
+    _end("Interrupted at once.", getattr(stop, "status", 130))
   except jax.errors.JaxRuntimeError as error:
     if count() == 1 or "RESOURCE_EXHAUSTED" in str(error):
       raise
@@ -187,8 +187,8 @@ def _join(meeting: Meeting) -> None:
         f"The processes cannot find each other ({reason}): name --coordinator=HOST:PORT, "
         "--processes=N and --process=I."
     ) from error
-  except KeyboardInterrupt:
-    _end("Interrupted.", 130)
+  except KeyboardInterrupt as stop:  # SIGTERM's has a status of its own.
+    _end("Interrupted.", getattr(stop, "status", 130))
   finally:
     timer.cancel()
   if len(set(devices)) > 1:

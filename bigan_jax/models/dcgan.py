@@ -86,7 +86,7 @@ class Discriminator(nn.Module):
     z_output: let z enter the output layer too, as the paper's text says (section 4); the
       authors' code stops at the last hidden layer.
     z_stddev: initial weights of the projections of z into hidden layers. The authors' are 25 times
-      those of kernels, which drowns x in narrow networks (README, "Clip art").
+      those of kernels, which drowns x in narrow networks (docs/results.md, "Clip art").
     axis_name: device axis of the batch statistics.
   """
 

@@ -21,7 +21,8 @@ HELP = ("--help", "--h", "--?", "--helpshort")
 def run(main: Callable[[Sequence[str]], None], takes_words: bool = False) -> None:
   """Runs main(argv), and turns what a user can mend into one sentence and exit code 1.
 
-  After Ctrl-C the exit code is 130. A KeyboardInterrupt that carries words has said them.
+  After Ctrl-C the exit code is 130, after SIGTERM 143, unless `main` takes it for itself. A
+  KeyboardInterrupt that carries words has said them.
 
   Args:
     main: gets the program's name and, if it `takes_words`, those that are no flags.
@@ -35,8 +36,8 @@ def run(main: Callable[[Sequence[str]], None], takes_words: bool = False) -> Non
   except KeyboardInterrupt as stop:
     interrupts.end_silently()
     if not stop.args:
-      interrupts.say()
-    sys.exit(interrupts.STATUS)
+      interrupts.say(stop)
+    sys.exit(interrupts.status(stop))
   except (ValueError, OSError, ArithmeticError, ImportError, MemoryError, RuntimeError) as error:
     sentence = remedy(error)
     if sentence is None or "--traceback" in sys.argv:

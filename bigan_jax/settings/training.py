@@ -70,7 +70,7 @@ def scale_batch(config: ml_collections.ConfigDict, batch_size: int) -> ml_collec
   it, so that sqrt(k) times the rate goes as far in an epoch as before, if both moments forget k
   times as fast (Malladi et al., 2022). From twice the batch on, nothing is left of a b1 of 1/2. D
   may run away from G if the first steps, which Adam takes at full length, are that large: larger
-  batches warm up (Goyal et al., 2017; README, "Large batches").
+  batches warm up (Goyal et al., 2017; docs/results.md, "Large batches").
 
   Raises:
     ValueError: no such batch.
@@ -169,7 +169,7 @@ def _shrink(config: ml_collections.ConfigDict) -> None:
   """For some thousand pictures on a CPU: D and G work at 32 x 32, so that BiGAN is generalised.
 
   D keeps its width: at 64 x 64 and half of it, the machine's other choice, E and G did not find
-  each other as well (README, "Clip art").
+  each other as well (docs/results.md, "Clip art").
   """
   config.batch_size, config.epochs, config.optim.rate = 32, 140, 3e-4
   config.model.latent_dim = 50  # numbers in z and in the code

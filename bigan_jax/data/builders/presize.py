@@ -195,8 +195,9 @@ def cores() -> int:
 
 
 def _follow_parent() -> None:
-  """A worker leaves Ctrl-C to its parent, and does not outlive it even after kill -9."""
-  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  """A worker leaves signals to its parent, and does not outlive it even after kill -9."""
+  for number in (signal.SIGINT, signal.SIGTERM):  # They come to the whole process group.
+    signal.signal(number, signal.SIG_IGN)
 
   def wait() -> None:
     multiprocessing.parent_process().join()
