@@ -254,7 +254,6 @@ def test_a_workdir_of_another_experiment(
     (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nand more"),
      "Out of memory (RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.): lower --config.batch"),
     (MemoryError("Unable to allocate 8 EiB"), "Out of memory (Unable to allocate 8 EiB): lower"),
-    (RuntimeError("Unable to initialize backend 'tpu': no"), "JAX finds no such device (Unable"),
 ])
 def test_what_a_user_can_mend_is_a_sentence(error: Exception, expected: str) -> None:
   found = program.remedy(error)

@@ -54,7 +54,8 @@ def nearest(queries: np.ndarray, references: np.ndarray, k: int) -> dict[str, Ne
 
 def _nearest(queries: np.ndarray, references: np.ndarray, k: int) -> dict[str, Neighbours]:
   queries = jnp.asarray(queries)
-  blank = _Best(jnp.full((len(queries), k), jnp.inf), jnp.zeros((len(queries), k), jnp.int32))
+  shape = len(queries), k
+  blank = _Best(jnp.full(shape, jnp.inf, jnp.float32), jnp.zeros(shape, jnp.int32))
   best = {name: blank for name in DISTANCES}
   for first in console.blocks(len(references), BLOCK, "nearest neighbours"):
     best = _update(best, queries, references[first:first + BLOCK], first, k)
@@ -72,7 +73,7 @@ def _update(
 ) -> dict[str, _Best]:
   """Compares queries to the rows of a block, the first of which is number `first`."""
   products = jnp.matmul(queries, block.T, precision="highest")
-  squares = jnp.sum(jnp.square(block), axis=1)
+  squares = jnp.sum(jnp.square(block), axis=1)[None]
   scores = {
       "cosine": -products * _inverse_length(squares),
       "euclidean": squares - 2 * products,

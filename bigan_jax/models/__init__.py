@@ -53,9 +53,9 @@ def initialise(
     key: chex.PRNGKey,
 ) -> dict[str, chex.ArrayTree]:
   """Initial {player: {"params": ..., "batch_stats": ...}}; D takes z only if `joint`."""
-  x = jnp.zeros((1, *model.image_shape))
-  x_encoder = jnp.zeros((1, *model.encoder_shape))
-  z = jnp.zeros((1, model.latent_dim))
+  x = jnp.zeros((1, *model.image_shape), jnp.float32)
+  x_encoder = jnp.zeros((1, *model.encoder_shape), jnp.float32)
+  z = jnp.zeros((1, model.latent_dim), jnp.float32)
   inputs = {"G": (z,), "E": (x_encoder,), "D": (x, z) if joint else (x,)}
   keys = dict(zip("GED", jax.random.split(key, 3)))
   variables = {p: getattr(networks, p).init(keys[p], *inputs[p]) for p in players}
