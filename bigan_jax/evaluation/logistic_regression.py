@@ -16,6 +16,7 @@ HALVINGS = 12  # of a step, at most
 ARMIJO = 1e-4  # share of the promised decrease that a step must bring
 LEAST_GAIN = 1e-6  # of the loss, relatively, that is worth another choice of coordinates
 FLATTEST = 1e-6  # curvature along a bias, for the start at a perfect fit
+SAMPLE = 2_048  # images by which curvatures along axes are told, at most
 
 
 class Weights(NamedTuple):
@@ -40,8 +41,20 @@ class Solution(NamedTuple):
 
 
 def logits(weights: Weights, features: jax.Array) -> jax.Array:
-  """Features [f, N] -> [K, N]."""
-  return jnp.matmul(weights.kernel, features, precision="highest") + weights.bias[:, None]
+  """Features [f, N] -> [K, N].
+
+  In an order by which the gradient is a product of the features as they lie: on CPUs it is twice
+  as fast.
+  """
+  scores = jnp.matmul(features.T, weights.kernel.T, precision="highest")
+  return scores.T + weights.bias[:, None]
+
+
+def along(axes: jax.Array | None, weights: Weights) -> Weights:
+  """Weights of features, from weights [K, r] along axes [f, r] (None: the features themselves)."""
+  if axes is None:
+    return weights
+  return Weights(jnp.matmul(weights.kernel, axes.T, precision="highest"), weights.bias)
 
 
 def cross_entropies(scores: jax.Array, targets: jax.Array) -> jax.Array:
@@ -55,7 +68,8 @@ def cross_entropies(scores: jax.Array, targets: jax.Array) -> jax.Array:
 
 
 def solve(
-    features: jax.Array, targets: jax.Array, chosen: chex.Array, l2: float, start: Weights
+    features: jax.Array, targets: jax.Array, chosen: chex.Array, l2: float, start: Weights,
+    axes: jax.Array | None = None,
 ) -> Solution:
   """The optimum for the images where `chosen` is 1, by L-BFGS on the device.
 
@@ -71,10 +85,13 @@ def solve(
     chosen: [N], 1 or 0.
     l2: above 0.
     start: where to begin.
+    axes: [f, r], orthonormal and spanning all features, along which curvatures are told: weights,
+      at the start and at the optimum, are then [K, r] along them. None: features have their own.
   """
   chosen, steps, before = jnp.asarray(chosen), 0, np.inf
+  sample = _sample(features, chosen, axes)
   while True:
-    found = _solve(features, targets, chosen, l2, start)
+    found = _solve(features, targets, chosen, l2, start, axes, sample)
     steps, loss = steps + int(found.steps), float(found.loss)
     if not found.steps or steps >= STEPS or not loss < before * (1 - LEAST_GAIN):
       return found._replace(steps=steps)
@@ -94,14 +111,15 @@ class _Iterate(NamedTuple):
 
 @jax.jit
 def _solve(
-    features: jax.Array, targets: jax.Array, chosen: jax.Array, l2: jax.Array, start: Weights
+    features: jax.Array, targets: jax.Array, chosen: jax.Array, l2: jax.Array, start: Weights,
+    axes: jax.Array | None, sample: tuple[jax.Array, jax.Array],
 ) -> Solution:
-  """L-BFGS from `start`, in coordinates of about unit curvature there."""
-  scales = _scales(features, chosen, l2, start)
+  """L-BFGS from `start`, in coordinates of about unit curvature there, told by the sample."""
+  scales = _scales(*sample, l2, start)
   scaled = lambda weights: jax.tree.map(jnp.multiply, weights, scales)
   def objective(weights: Weights) -> jax.Array:
     weights = scaled(weights)
-    errors = cross_entropies(logits(weights, features), targets)
+    errors = cross_entropies(logits(along(axes, weights), features), targets)
     penalty = l2 / 2 * jnp.sum(jnp.square(weights.kernel))
     return jnp.sum(errors * chosen) / jnp.sum(chosen) + penalty
   evaluate, lbfgs = jax.value_and_grad(objective), optax.scale_by_lbfgs(MEMORY)
@@ -120,6 +138,17 @@ def _solve(
   gradient = optax.tree.norm(last.grads)
   converged = gradient <= TOLERANCE * jnp.sqrt(last.loss)
   return Solution(scaled(last.weights), last.loss, gradient, last.steps, converged)
+
+
+@jax.jit
+def _sample(
+    features: jax.Array, chosen: jax.Array, axes: jax.Array | None
+) -> tuple[jax.Array, jax.Array]:
+  """Some of the images, along the axes [r, S], and which of them are chosen [S]."""
+  step = -(-features.shape[1] // SAMPLE)
+  some = features[:, ::step]
+  turned = some if axes is None else jnp.matmul(axes.T, some, precision="highest")
+  return turned, chosen[::step]
 
 
 def _scales(
