@@ -43,7 +43,7 @@ class Problem(NamedTuple):
 
   mean: np.ndarray
   scale: np.ndarray
-  axes: jax.Array
+  axes: jax.Array | None
   features: jax.Array | None
   targets: jax.Array
   classes: np.ndarray
@@ -143,11 +143,15 @@ def prepare(features: np.ndarray, labels: np.ndarray) -> Problem:
   return place(frame(features, labels), features)
 
 
-def frame(features: np.ndarray, labels: np.ndarray) -> Problem:
-  """The problem of features [N, f] with labels [N], before they are placed on the device."""
+def frame(features: np.ndarray, labels: np.ndarray, turns: bool = True) -> Problem:
+  """The problem of features [N, f] with labels [N], before they are placed on the device.
+
+  Args:
+    turns: find the axes, which `choose` and `leading` need; else None takes their place.
+  """
   mean, scale = moments(features)
   classes, targets = np.unique(labels, return_inverse=True)
-  axes = principal_axes(mean, scale, features)
+  axes = principal_axes(mean, scale, features) if turns else None
   return Problem(mean, scale, axes, None, jnp.asarray(targets, jnp.int32), classes)
 
 

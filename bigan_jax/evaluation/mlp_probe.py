@@ -116,8 +116,11 @@ def choose(
   pairs, curves = list(itertools.product(settings.rates, settings.dropouts)), {}
   for rate, dropout in console.over(pairs, len(pairs), "probe, rates and dropouts"):
     network = Network(settings.hidden, len(problem.classes), dropout)
-    states = train(network, data, rest, settings, rate, settings.epochs, seed)
-    curves[rate, dropout] = [_accuracy(network, state, data, held) for state in states]
+    curve = curves[rate, dropout] = []
+    for state in train(network, data, rest, settings, rate, settings.epochs, seed):
+      curve.append(_accuracy(network, state, data, held))
+      if len(curve) - np.argmax(curve) > settings.patience:
+        break
   rate, dropout = max(curves, key=lambda pair: max(curves[pair]))
   epochs = int(np.argmax(curves[rate, dropout])) + 1
   network = Network(settings.hidden, len(problem.classes), dropout)
