@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bigan_jax.evaluation import logistic_regression
-from bigan_jax.evaluation.logistic_regression import Solution, Weights
+from bigan_jax.evaluation.logistic_regression import Solution, Weights, in_blocks
 from bigan_jax.training import console
 
 BLOCK = 4_096  # images at a time, on their way to the device
@@ -36,7 +36,7 @@ class Problem(NamedTuple):
   Attributes:
     mean, scale: [f] of the training features.
     axes: [f, r], the leading ones last.
-    features: [f, N]; None before they are placed.
+    features: [blocks, f, n], see `logistic_regression.in_blocks`; None before they are placed.
     targets: [N] int32, positions in `classes`.
     classes: [K] labels that occur.
   """
@@ -157,9 +157,11 @@ def frame(features: np.ndarray, labels: np.ndarray, turns: bool = True) -> Probl
 
 def place(problem: Problem, features: np.ndarray) -> Problem:
   """The same with its features [N, f] on the device."""
-  placed = jnp.empty(features.shape[::-1], jnp.float32)
+  shape = jax.eval_shape(in_blocks, jax.ShapeDtypeStruct(features.shape[::-1], jnp.float32)).shape
+  placed = jnp.empty(shape, jnp.float32)
   for i in range(0, len(features), BLOCK):
-    placed = _put(placed, standardised(problem, features[i:i + BLOCK]), i)
+    blocks = in_blocks(standardised(problem, features[i:i + BLOCK]))
+    placed = _put(placed, blocks, i // shape[2])
   return problem._replace(features=placed)
 
 
@@ -242,7 +244,7 @@ def _turn(
 
 @functools.partial(jax.jit, donate_argnums=0)
 def _put(whole: jax.Array, part: jax.Array, first: chex.Numeric) -> jax.Array:
-  return jax.lax.dynamic_update_slice(whole, part, (0, first))
+  return jax.lax.dynamic_update_slice(whole, part, (first, 0, 0))
 
 
 @jax.jit
@@ -253,7 +255,9 @@ def _guess(weights: Weights, features: jax.Array) -> jax.Array:
 @jax.jit
 def _accuracy(problem: Problem, chosen: jax.Array, weights: Weights) -> jax.Array:
   """Share of right guesses among the images where `chosen` is 1."""
-  guesses = _guess(logistic_regression.along(problem.axes, weights), problem.features)
+  weights = logistic_regression.along(problem.axes, weights)
+  guesses = jax.lax.map(functools.partial(_guess, weights), problem.features)
+  guesses = guesses.reshape(-1)[:len(problem.targets)]
   return jnp.sum((guesses == problem.targets) * chosen) / jnp.sum(chosen)
 
 

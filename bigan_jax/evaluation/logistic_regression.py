@@ -16,6 +16,7 @@ HALVINGS = 12  # of a step, at most
 ARMIJO = 1e-4  # share of the promised decrease that a step must bring
 LEAST_GAIN = 1e-6  # of the loss, relatively, that is worth another choice of coordinates
 FLATTEST = 1e-6  # curvature along a bias, for the start at a perfect fit
+IMAGES = 256  # a block: few enough to be in a CPU's cache still when gradients are taken
 SAMPLE = 2_048  # images by which curvatures along axes are told, at most
 
 
@@ -41,13 +42,20 @@ class Solution(NamedTuple):
 
 
 def logits(weights: Weights, features: jax.Array) -> jax.Array:
-  """Features [f, N] -> [K, N].
+  """Features [f, N] -> [K, N]."""
+  return jnp.matmul(weights.kernel, features, precision="highest") + weights.bias[:, None]
 
-  In an order by which the gradient is a product of the features as they lie: on CPUs it is twice
-  as fast.
+
+def in_blocks(features: jax.Array) -> jax.Array:
+  """Features [f, N] -> [blocks, f, n] of n = IMAGES, or of fewer if there are no more.
+
+  The last block is filled up with zeros.
   """
-  scores = jnp.matmul(features.T, weights.kernel.T, precision="highest")
-  return scores.T + weights.bias[:, None]
+  width, count = features.shape
+  n = min(count, IMAGES)
+  blocks = -(-count // n)
+  filled = jnp.pad(features, ((0, 0), (0, blocks * n - count)))
+  return jnp.moveaxis(filled.reshape(width, blocks, n), 0, 1)
 
 
 def along(axes: jax.Array | None, weights: Weights) -> Weights:
@@ -80,7 +88,8 @@ def solve(
   on the way, coordinates are chosen anew where L-BFGS arrives, until it need not move.
 
   Args:
-    features: [f, N]: products with a matrix of this layout are ten times as fast on CPUs.
+    features: `in_blocks`: by blocks of this layout loss and gradient are twice as fast on CPUs as
+      by one [f, N], and twenty times as fast as by [N, f].
     targets: [N] int32, classes from 0 on.
     chosen: [N], 1 or 0.
     l2: above 0.
@@ -88,8 +97,11 @@ def solve(
     axes: [f, r], orthonormal and spanning all features, along which curvatures are told: weights,
       at the start and at the optimum, are then [K, r] along them. None: features have their own.
   """
-  chosen, steps, before = jnp.asarray(chosen), 0, np.inf
-  sample = _sample(features, chosen, axes)
+  fill = features.shape[0] * features.shape[2] - len(targets)
+  targets, chosen = (
+      jnp.pad(jnp.asarray(a), (0, fill)).reshape(len(features), -1) for a in (targets, chosen)
+  )
+  steps, before, sample = 0, np.inf, _sample(features, chosen, axes)
   while True:
     found = _solve(features, targets, chosen, l2, start, axes, sample)
     steps, loss = steps + int(found.steps), float(found.loss)
@@ -116,13 +128,17 @@ def _solve(
 ) -> Solution:
   """L-BFGS from `start`, in coordinates of about unit curvature there, told by the sample."""
   scales = _scales(*sample, l2, start)
-  scaled = lambda weights: jax.tree.map(jnp.multiply, weights, scales)
-  def objective(weights: Weights) -> jax.Array:
-    weights = scaled(weights)
-    errors = cross_entropies(logits(along(axes, weights), features), targets)
-    penalty = l2 / 2 * jnp.sum(jnp.square(weights.kernel))
-    return jnp.sum(errors * chosen) / jnp.sum(chosen) + penalty
-  evaluate, lbfgs = jax.value_and_grad(objective), optax.scale_by_lbfgs(MEMORY)
+  count = jnp.sum(chosen)
+  scaled = lambda weights: along(axes, jax.tree.map(jnp.multiply, weights, scales))
+  def penalty(weights: Weights) -> jax.Array:
+    return l2 / 2 * jnp.sum(jnp.square(weights.kernel * scales.kernel))
+  def evaluate(weights: Weights) -> tuple[jax.Array, Weights]:
+    given, back = jax.vjp(scaled, weights)
+    errors, pull = _errors(given, features, targets, chosen)
+    more, shrink = jax.value_and_grad(penalty)(weights)
+    grads, = back(jax.tree.map(lambda g: g / count, pull))
+    return errors / count + more, jax.tree.map(jnp.add, grads, shrink)
+  lbfgs = optax.scale_by_lbfgs(MEMORY)
 
   def step(now: _Iterate) -> _Iterate:
     towards, memory = lbfgs.update(now.grads, now.memory, now.weights)
@@ -137,7 +153,20 @@ def _solve(
   last = jax.lax.while_loop(goes_on, step, now)
   gradient = optax.tree.norm(last.grads)
   converged = gradient <= TOLERANCE * jnp.sqrt(last.loss)
-  return Solution(scaled(last.weights), last.loss, gradient, last.steps, converged)
+  found = jax.tree.map(jnp.multiply, last.weights, scales)
+  return Solution(found, last.loss, gradient, last.steps, converged)
+
+
+def _errors(
+    weights: Weights, features: jax.Array, targets: jax.Array, chosen: jax.Array
+) -> tuple[jax.Array, Weights]:
+  """The sum of cross entropies of the chosen images, and its gradient, block by block."""
+  def add(sums: chex.ArrayTree, block: tuple[jax.Array, ...]) -> tuple[chex.ArrayTree, None]:
+    x, truth, counts = block
+    loss = lambda w: jnp.sum(cross_entropies(logits(w, x), truth) * counts)
+    return jax.tree.map(jnp.add, sums, jax.value_and_grad(loss)(weights)), None
+  blank = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, weights))
+  return jax.lax.scan(add, blank, (features, targets, chosen))[0]
 
 
 @jax.jit
@@ -145,10 +174,10 @@ def _sample(
     features: jax.Array, chosen: jax.Array, axes: jax.Array | None
 ) -> tuple[jax.Array, jax.Array]:
   """Some of the images, along the axes [r, S], and which of them are chosen [S]."""
-  step = -(-features.shape[1] // SAMPLE)
-  some = features[:, ::step]
+  step = -(-chosen.size // SAMPLE)
+  some = jnp.moveaxis(features[:, :, ::step], 1, 0).reshape(features.shape[1], -1)
   turned = some if axes is None else jnp.matmul(axes.T, some, precision="highest")
-  return turned, chosen[::step]
+  return turned, chosen[:, ::step].reshape(-1)
 
 
 def _scales(

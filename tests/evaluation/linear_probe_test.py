@@ -118,7 +118,7 @@ def test_axes_are_orthonormal_and_standardised_features_keep_their_lengths() -> 
   axes = np.asarray(problem.axes)
   np.testing.assert_allclose(axes.T @ axes, np.eye(100), atol=1e-5)
   standard = (x - x.mean(0)) / x.std(0)
-  lengths = np.linalg.norm(problem.features, axis=0)
+  lengths = np.linalg.norm(problem.features[0], axis=0)
   np.testing.assert_allclose(lengths, np.linalg.norm(standard, axis=1), rtol=1e-4)
 
 
