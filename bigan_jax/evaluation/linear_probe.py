@@ -19,7 +19,8 @@ from bigan_jax.evaluation.logistic_regression import Solution, Weights, in_block
 from bigan_jax.training import console
 
 BLOCK = 4_096  # images at a time, on their way to the device
-LOOKED_AT = (4, 20_000)  # images whose axes are found: so many a feature at most, or so many
+LOOKED_AT = (2, 10_000)  # images whose axes are found: so many a feature at most, or so many
+ROUGH = 2e-2  # tolerance while strengths are compared: the loss within 1e-3 of the optimum
 CONSTANT = 1e-6  # a feature that varies by less, relative to its size, does not vary
 
 matmul = functools.partial(jnp.matmul, precision="highest")
@@ -108,7 +109,7 @@ def choose(
     found = {}
     falling = sorted(strengths, reverse=True)
     for strength in console.over(falling, len(falling), "probe, strengths of l2"):
-      start = solve(problem, everything - held_out, strength, start).weights
+      start = solve(problem, everything - held_out, strength, start, ROUGH).weights
       found[strength] = start
       validation[strength] = 100 * float(_accuracy(problem, held_out, start))
     l2 = max(validation, key=validation.get)
@@ -262,12 +263,13 @@ def _accuracy(problem: Problem, chosen: jax.Array, weights: Weights) -> jax.Arra
 
 
 def solve(
-    problem: Problem, chosen: chex.Array, l2: float, start: Weights | None = None
+    problem: Problem, chosen: chex.Array, l2: float, start: Weights | None = None,
+    tolerance: float = logistic_regression.TOLERANCE,
 ) -> Solution:
   """The optimum for the images where `chosen` [N] is 1 (the others have 0)."""
   if start is None:
     k, r = len(problem.classes), problem.axes.shape[1]
     start = Weights(jnp.zeros((k, r)), jnp.zeros(k))
   return logistic_regression.solve(
-      problem.features, problem.targets, chosen, l2, start, problem.axes
+      problem.features, problem.targets, chosen, l2, start, problem.axes, tolerance
   )

@@ -17,7 +17,7 @@ ARMIJO = 1e-4  # share of the promised decrease that a step must bring
 LEAST_GAIN = 1e-6  # of the loss, relatively, that is worth another choice of coordinates
 FLATTEST = 1e-6  # curvature along a bias, for the start at a perfect fit
 IMAGES = 256  # a block: few enough to be in a CPU's cache still when gradients are taken
-SAMPLE = 2_048  # images by which curvatures along axes are told, at most
+SAMPLE = 1_024  # images by which curvatures along axes are told, at most
 
 
 class Weights(NamedTuple):
@@ -77,14 +77,14 @@ def cross_entropies(scores: jax.Array, targets: jax.Array) -> jax.Array:
 
 def solve(
     features: jax.Array, targets: jax.Array, chosen: chex.Array, l2: float, start: Weights,
-    axes: jax.Array | None = None,
+    axes: jax.Array | None = None, tolerance: float = TOLERANCE,
 ) -> Solution:
   """The optimum for the images where `chosen` is 1, by L-BFGS on the device.
 
   Minimises mean cross entropy + l2 / 2 * sum of squared weights; biases are not penalised.
 
   Converged is where the gradient, in coordinates of about unit curvature, is below
-  TOLERANCE * sqrt(loss): half its square is about the loss still to gain. As the curvature changes
+  tolerance * sqrt(loss): half its square is about the loss still to gain. As the curvature changes
   on the way, coordinates are chosen anew where L-BFGS arrives, until it need not move.
 
   Args:
@@ -96,6 +96,7 @@ def solve(
     start: where to begin.
     axes: [f, r], orthonormal and spanning all features, along which curvatures are told: weights,
       at the start and at the optimum, are then [K, r] along them. None: features have their own.
+    tolerance: see above.
   """
   fill = features.shape[0] * features.shape[2] - len(targets)
   targets, chosen = (
@@ -103,7 +104,7 @@ def solve(
   )
   steps, before, sample = 0, np.inf, _sample(features, chosen, axes)
   while True:
-    found = _solve(features, targets, chosen, l2, start, axes, sample)
+    found = _solve(features, targets, chosen, l2, start, axes, sample, tolerance)
     steps, loss = steps + int(found.steps), float(found.loss)
     if not found.steps or steps >= STEPS or not loss < before * (1 - LEAST_GAIN):
       return found._replace(steps=steps)
@@ -124,7 +125,7 @@ class _Iterate(NamedTuple):
 @jax.jit
 def _solve(
     features: jax.Array, targets: jax.Array, chosen: jax.Array, l2: jax.Array, start: Weights,
-    axes: jax.Array | None, sample: tuple[jax.Array, jax.Array],
+    axes: jax.Array | None, sample: tuple[jax.Array, jax.Array], tolerance: jax.Array,
 ) -> Solution:
   """L-BFGS from `start`, in coordinates of about unit curvature there, told by the sample."""
   scales = _scales(*sample, l2, start)
@@ -145,14 +146,14 @@ def _solve(
     weights, loss, grads, length = _line_search(evaluate, now, towards)
     return _Iterate(weights, loss, grads, memory, now.steps + 1, length)
   def goes_on(now: _Iterate) -> jax.Array:
-    large = optax.tree.norm(now.grads) > TOLERANCE * jnp.sqrt(now.loss)
+    large = optax.tree.norm(now.grads) > tolerance * jnp.sqrt(now.loss)
     return large & (now.length > 0) & (now.steps < STEPS)
 
   first = jax.tree.map(jnp.divide, start, scales)
   now = _Iterate(first, *evaluate(first), lbfgs.init(first), 0, 1.0)
   last = jax.lax.while_loop(goes_on, step, now)
   gradient = optax.tree.norm(last.grads)
-  converged = gradient <= TOLERANCE * jnp.sqrt(last.loss)
+  converged = gradient <= tolerance * jnp.sqrt(last.loss)
   found = jax.tree.map(jnp.multiply, last.weights, scales)
   return Solution(found, last.loss, gradient, last.steps, converged)
 
