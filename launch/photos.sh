@@ -5,7 +5,7 @@
 #   launch/photos.sh OUT DATASET [flags of bigan_jax.main ...]
 #   SEEDS="0 1 2" EPOCHS=30 METHODS="bigan gan" launch/photos.sh runs/photos cifar10
 #
-# DATASET is cifar10 or tiny_imagenet: configs/DATASET.py; CONFIG names another file. The flags are
+# DATASET is cifar10 or tiny_imagenet, the name of a config; CONFIG is another file. The flags are
 # the training's. LAYERS="conv3 fc e" are those of E that are judged (all); UNTRAINED="0 1 2" are
 # the seeds of the untrained network, which has the shape of the first method; RECIPE is paper.
 #

@@ -4,8 +4,6 @@ import pathlib
 import statistics
 from typing import Any
 
-from matplotlib.figure import Figure
-
 Row = dict[str, Any]
 PLACES = ("network", "layer", "dim")
 SETTINGS = ("l2", "rate", "dropout", "epochs")  # as chosen on held-out training images
@@ -68,6 +66,8 @@ def with_spreads(table: list[Row]) -> list[dict[str, str]]:
 
 def draw(path: pathlib.Path, rows: list[Row]) -> None:
   """Accuracy by layer as a PNG: the classifier and the vote, trained against untrained."""
+  from matplotlib.figure import Figure  # Takes longer than all of the program's other imports.
+
   layers = list(dict.fromkeys(row["layer"] for row in rows))
   names = read_outs(rows[0])
   columns = [names[0], *(name for name in names[1:] if name.endswith(" vote"))]
