@@ -15,7 +15,7 @@ from bigan_jax.training import console
 BLOCK = 2_000  # reference rows a product
 QUERIES = 10_000  # queries a product: 80 MB of scores
 DISTANCES = ("cosine", "euclidean")
-REFERENCES, VOTERS = 50_000, 1_000  # rows and queries a product of `weighted_vote`: 200 MB
+REFERENCES, VOTERS = 10_000, 5_000  # rows and queries a product of `weighted_vote`: 200 MB
 LEAST = 1e-30  # squared length below which a vector has no direction
 
 
