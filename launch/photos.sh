@@ -6,8 +6,9 @@
 #   SEEDS="0 1 2" EPOCHS=30 METHODS="bigan gan" launch/photos.sh runs/photos cifar10
 #
 # DATASET is cifar10 or tiny_imagenet, the name of a config; CONFIG is another file. The flags are
-# the training's. LAYERS="conv3 fc e" are those of E that are judged (all); UNTRAINED="0 1 2" are
-# the seeds of the untrained network, which has the shape of the first method; RECIPE is paper.
+# the training's, as --config.data.path=DIR. LAYERS="conv3 fc e" are those of E that are judged
+# (all); UNTRAINED="0 1 2" are the seeds of the untrained network, which has the shape of the first
+# method; RECIPE is paper, and SIZE=small is for a config that has it.
 #
 # OUT/DATASET/RECIPE/METHOD-SEED are the run folders, linear/METHOD-SEED and mlp/METHOD-SEED beside
 # them what linear_probe.py found: logistic regression and neighbours, and one hidden layer. What
@@ -49,8 +50,9 @@ first=
 for seed in ${SEEDS:-0}; do
   for method in $methods; do
     first=${first:-$method-$seed}
-    bigan --config="$config:$method,recipe=$recipe" --workdir="$folder/$method-$seed" \
-      --config.seed="$seed" --config.data.splits=test ${EPOCHS:+--config.epochs="$EPOCHS"} "$@"
+    bigan --config="$config:$method,recipe=$recipe${SIZE:+,size=$SIZE}" \
+      --workdir="$folder/$method-$seed" --config.seed="$seed" \
+      --config.data.splits=test ${EPOCHS:+--config.epochs="$EPOCHS"} "$@"
     judge linear "$method" "$seed" --config.pca=64
     judge mlp "$method" "$seed" --config.classifier=mlp
   done

@@ -32,7 +32,7 @@ def _photos(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Photos:
   program, log = tmp_path / "python", tmp_path / "log"
   program.write_text(FAKE)
   program.chmod(0o755)
-  for name in ("SEEDS", "EPOCHS", "METHODS", "LAYERS", "UNTRAINED", "RECIPE", "CONFIG"):
+  for name in ("SEEDS", "EPOCHS", "METHODS", "LAYERS", "UNTRAINED", "RECIPE", "CONFIG", "SIZE"):
     monkeypatch.delenv(name, raising=False)
   def start(*words: str, **given: str) -> list[str]:
     log.unlink(missing_ok=True)
@@ -68,8 +68,8 @@ def test_every_method_is_trained_and_judged_by_two_classifiers(photos: Photos) -
 
 def test_seeds_methods_and_layers_are_chosen(photos: Photos) -> None:
   lines = photos("OUT", "tiny_imagenet", SEEDS="4 5", METHODS="gan bigan", LAYERS="conv5 e",
-                 UNTRAINED="7", RECIPE="official", CONFIG="configs/digits.py")
-  trained = [line for line in lines if "recipe=official" in line]
+                 UNTRAINED="7", RECIPE="official", CONFIG="configs/digits.py", SIZE="small")
+  trained = [line for line in lines if "recipe=official,size=small " in line]
   folder = "OUT/tiny_imagenet/official"
   assert [line.split()[4] for line in trained] == [
       f"--workdir={folder}/{name}" for name in ("gan-4", "bigan-4", "gan-5", "bigan-5")
