@@ -23,10 +23,10 @@ from configs import digits
 TESTS = pathlib.Path(__file__).parent
 SLOW = (  # folders and files that compile and train for more than some seconds
     "benchmark/benchmark", "colab", "data/stream", "evaluation/encoders", "evaluation/layer",
-    "evaluation/linear", "evaluation/logistic", "evaluation/metrics", "evaluation/n",
+    "evaluation/linear", "evaluation/logistic", "evaluation/m", "evaluation/n",
     "evaluation/probe", "evaluation/retrieval", "exchange/exported", "export", "features",
     "golden", "import_official", "jobs", "kills", "machine/processes", "main", "models",
-    "pipeline", "runs/workdir", "training", "transfer",
+    "photos", "pipeline", "runs/workdir", "training", "transfer",
 )
 TINY = {
     "batch_size": 250,  # 5 steps an epoch
