@@ -31,7 +31,7 @@ FLAGS = {
 
 
 def test_it_runs_from_top_to_bottom(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, quick_compilation: None
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   monkeypatch.setenv("NOTEBOOK_FLAGS", json.dumps(FLAGS))
   monkeypatch.setenv("PYTHONPATH", str(ROOT))
