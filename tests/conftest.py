@@ -31,8 +31,8 @@ SLOW = (  # folders and files that compile and train for more than some seconds
     "pipeline", "runs/workdir", "training", "transfer",
 )
 QUICK, EMITTERS = "jax_disable_most_optimizations", "xla_cpu_use_fusion_emitters"
-AS_USED = (  # what is held to numbers from elsewhere, or says that programs agree in every bit
-    "golden", "import_official", "pipeline", "training/feeds", "training/loop", "training/parallel",
+AS_USED = (  # that different programs agree in every bit is said of those that users compile
+    "pipeline", "training/feeds", "training/loop", "training/parallel",
 )
 TINY = {
     "batch_size": 250,  # 5 steps an epoch
