@@ -30,7 +30,6 @@ TESTDATA = pathlib.Path(__file__).parent / "testdata"
 PLAYER = {"E": "E", "G": "G", "D": "D", "joint_D": "D"}  # our names for theirs
 LOSS = {"D": "D", "JD": "D", "E": "E", "e": "E", "G": "G"}  # whose loss a printed one is
 KEY = jax.random.key(0)  # of no effect: z is given
-compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 TX = Optimiser(b1=0.5, b2=0.999, weight_decay=2.5e-5, decay_shifts=True)
 RATE = Schedule(2e-4, 0.01, steps_per_epoch=1000, constant_epochs=1, decay_epochs=1)
 MNIST = {
@@ -123,7 +122,7 @@ class Ours(NamedTuple):
     """(output, activations) of a network after `step` updates."""
     params, batch_stats = self.states[step].params[player], self.batch_stats[player]
     network = getattr(self.setup.networks, player)
-    apply = compiled(functools.partial(network.apply, train=train))
+    apply = jax.jit(functools.partial(network.apply, train=train))
     return apply({"params": params, "batch_stats": batch_stats}, x)
 
 
@@ -176,11 +175,11 @@ def compute(golden: Golden) -> Ours:
   variables = official_arrays.to_variables(golden.arrays, model.family)
   params = {p: v["params"] for p, v in variables.items()}
   carry = train_step.Calibration({p: v["batch_stats"] for p, v in variables.items()}, {}, {})
-  @compiled
+  @jax.jit
   def step(state: TrainState, *inputs: Batch | jax.Array) -> tuple[TrainState, dict]:
     with nn.intercept_methods(with_tie(golden.case.tie, state.step == 1)):
       return train_step.train_step(setup, state, *inputs)
-  calibrate = compiled(functools.partial(train_step.calibration_step, setup))
+  calibrate = jax.jit(functools.partial(train_step.calibration_step, setup))
   labels = np.zeros(len(golden.z), np.int32)
   for _ in range(2):
     carry, calibration = calibrate(params, 2e-4, carry, golden.batch, labels, KEY)

@@ -153,7 +153,7 @@ def test_a_missing_data_set_offline(tmp_path: pathlib.Path) -> None:
 
 
 def test_infinity_in_training(
-    quick_compilation: None, tiny_flags: list[str], tmp_path: pathlib.Path
+    tiny_flags: list[str], tmp_path: pathlib.Path
 ) -> None:
   """The squares of such pixels overflow."""
   variant = f"{DIGITS}:autoencoder_l2"
@@ -231,7 +231,7 @@ def test_a_workdir_of_something_else(
 
 
 def test_a_workdir_of_another_experiment(
-    quick_compilation: None, tiny: Tiny,
+    tiny: Tiny,
     tmp_path: pathlib.Path,
 ) -> None:
   saved = tiny()
