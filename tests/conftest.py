@@ -22,10 +22,10 @@ from configs import digits
 
 TESTS = pathlib.Path(__file__).parent
 SLOW = (  # folders and files that compile and train for more than some seconds
-    "benchmark/benchmark", "colab", "data/stream", "evaluation/encoders", "evaluation/layer",
-    "evaluation/linear", "evaluation/logistic", "evaluation/metrics", "evaluation/n",
-    "evaluation/probe", "evaluation/retrieval", "exchange/exported", "export", "features",
-    "golden", "import_official", "jobs", "kills", "machine/processes", "main", "models",
+    "benchmark/benchmark", "colab", "data/stream", "environments", "evaluation/encoders",
+    "evaluation/layer", "evaluation/linear", "evaluation/logistic", "evaluation/metrics",
+    "evaluation/n", "evaluation/probe", "evaluation/retrieval", "exchange/exported", "export",
+    "features", "golden", "import_official", "jobs", "kills", "machine/processes", "main", "models",
     "pipeline", "runs/workdir", "training", "transfer",
 )
 TINY = {

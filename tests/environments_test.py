@@ -3,6 +3,7 @@
 from collections.abc import Callable
 import os
 import pathlib
+import runpy
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+import bigan_jax
 from bigan_jax import export, features, jobs
 from bigan_jax.exchange import loaded
 from configs import digits, linear_probe
@@ -18,11 +20,53 @@ from tests import run_folders
 from tests.conftest import TINY
 
 ROOT = pathlib.Path(__file__).parents[1]
-SWITCHES = {
-    "JAX_ENABLE_X64": "1", "JAX_DEBUG_NANS": "1", "JAX_NUMPY_DTYPE_PROMOTION": "strict",
-    "JAX_NUMPY_RANK_PROMOTION": "raise",
+SWITCHES = {  # two at a time, as most of the time goes into compilation
+    "values": {"JAX_ENABLE_X64": "1", "JAX_DEBUG_NANS": "1"},
+    "promotion": {"JAX_NUMPY_DTYPE_PROMOTION": "strict", "JAX_NUMPY_RANK_PROMOTION": "raise"},
 }
-CODE = "import sys; from tests import environments_test; environments_test.everything(sys.argv[1])"
+CODE = "import sys; from tests import environments_test as t; getattr(t, sys.argv[1])(sys.argv[2])"
+MISSING = ("JAX finds no such device (JAX_PLATFORMS is cuda): set JAX_PLATFORMS=cpu, or install jax"
+           " for it.")
+PROGRAMS = (  # of which RUN is the run folder, and OUT what is not to appear
+    "main --config=digits --workdir=OUT", "main --config=linear_probe --config.encoder=RUN"
+    " --workdir=OUT", "main --config=neighbours --config.encoder=RUN --workdir=OUT",
+    "features --model=RUN --sample=3 --out=OUT", "export --workdir=RUN --out=OUT",
+    "import_official --params=OUT --config=mnist:bigan,recipe=official --workdir=OUT",
+    "benchmark --config=digits",
+)
+
+
+def call(name: str, folder: pathlib.Path, **environment: str) -> subprocess.CompletedProcess:
+  """Calls a function of this file in a process of its own."""
+  return subprocess.run([sys.executable, "-c", CODE, name, folder], cwd=ROOT, text=True,
+                        env=os.environ | environment, capture_output=True)
+
+
+def programs(folder: str) -> None:
+  """Starts all programs one after the other, each in a fork that need not import anything."""
+  for words in PROGRAMS:
+    if not os.fork():
+      module, *flags = words.replace("RUN", f"{folder}/run").replace("OUT", f"{folder}/out").split()
+      sys.argv[1:] = flags
+      sys.modules.pop(f"bigan_jax.{module}", None)  # which runpy warns of
+      runpy.run_module(f"bigan_jax.{module}", run_name="__main__", alter_sys=True)
+      raise AssertionError(f"{words} goes on.")
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 1
+  with pytest.raises(OSError) as error:
+    bigan_jax.load(f"{folder}/run")
+  print(error.value, file=sys.stderr)
+
+
+def test_a_missing_device_is_one_sentence_everywhere(
+    tiny: Callable, saved_run: Callable, tmp_path: pathlib.Path
+) -> None:
+  saved_run(tiny(), tmp_path / "run")
+  done = call("programs", tmp_path, JAX_PLATFORMS="cuda")
+  assert done.returncode == 0, done.stderr
+  names = ("main.py", "main.py", "main.py", "features.py", "export.py", "import_official.py",
+           "benchmark")
+  assert done.stderr.splitlines() == [*(f"{name}: {MISSING}" for name in names), MISSING]
+  assert not (tmp_path / "out").exists()
 
 
 def perceptrons() -> ml_collections.ConfigDict:
@@ -35,7 +79,7 @@ def convolutions() -> ml_collections.ConfigDict:
   """Of configs/image_folder.py, on noise."""
   config = run_folders.alexnet()
   config.model.image_shape = (16, 16, 3)
-  config.batch_size, config.calibration_steps, config.epochs = 250, 1, 1
+  config.batch_size, config.calibration_steps, config.epochs = 64, 1, 1
   config.optim.rate = 1e-4
   config.eval.samples, config.eval.images, config.eval.references = 100, 20, 20
   return config
@@ -43,29 +87,27 @@ def convolutions() -> ml_collections.ConfigDict:
 
 def everything(folder: str) -> None:
   """Trains, evaluates, probes, describes and exports, in a process of its own."""
-  for make in (perceptrons, convolutions):
+  for make, layers in ((perceptrons, ()), (convolutions, ("conv3",))):
     config, path = make(), pathlib.Path(folder) / make.__name__
     jobs.train(config, str(path / "run"))
     export.export(str(path / "run"), str(path / "export"))
     probe = linear_probe.get_config()
     probe.encoder, probe.baseline = str(path / "run"), "random"
     probe.calibration_steps, probe.train_images, probe.judged_images = 1, 50, 20
-    probe.probe.l2 = (0.1, 0.01)
+    probe.probe.l2, probe.layers = (0.1, 0.01), ("e-", *layers)
     run_folders.run(probe, path / "probe")
     grey = Image.fromarray(np.arange(400, dtype=np.uint8).reshape(20, 20))
     (path / "pictures").mkdir()
     grey.save(path / "pictures" / "a.png")
-    for name in ("run", "export"):
-      task = features.Task(
-          loaded.load(str(path / name)), str(path / "pictures"), "e-", path / f"{name}.npz",
-          path / f"{name}-pairs", False, 1,
-      )
-      features.describe_folder(task)
+    task = features.Task(loaded.load(str(path / "run")), str(path / "pictures"), "e-",
+                         path / "features.npz", path / "pairs", False, 1)
+    features.describe_folder(task)
 
 
-@pytest.mark.parametrize("switch", SWITCHES)
-def test_a_switch_of_jax(switch: str, tmp_path: pathlib.Path) -> None:
-  environment = os.environ | {switch: SWITCHES[switch]}
-  done = subprocess.run([sys.executable, "-c", CODE, tmp_path], cwd=ROOT, env=environment,
-                        capture_output=True, text=True)
+@pytest.mark.parametrize("switches", SWITCHES)
+def test_switches_of_jax(switches: str, quick_compilation: None, tmp_path: pathlib.Path) -> None:
+  done = call("everything", tmp_path, **SWITCHES[switches])
   assert done.returncode == 0, done.stderr[-3000:]
+  for kind in ("perceptrons", "convolutions"):
+    rows = run_folders.rows(tmp_path / kind / "run")
+    assert [row["epoch"] for row in rows] == [0, 1] and np.isfinite(rows[1]["EGr"])

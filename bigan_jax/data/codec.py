@@ -11,11 +11,21 @@ from PIL import Image
 
 from bigan_jax.data import bare
 
+try:
+  import pillow_heif  # the extra `heic`
+except ImportError:
+  HEIF = False
+else:
+  HEIF = True
+  pillow_heif.register_heif_opener()
+
+HEIF_EXTENSIONS = (".heic", ".heif", ".hif")
 EXTENSIONS = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif",
+    *(HEIF_EXTENSIONS if HEIF else ()),
 )
 # What a file may hold, whatever its name says. Pillow's other readers are not for strangers' files.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", *(("HEIF",) if HEIF else ()))
 DAMAGED, FORBIDDEN = "cannot be decoded", "may not be read"
 MAX_PIXELS = 80_000_000
 MAX_SIDE = 65_500  # Of a JPEG file.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from bigan_jax.data import codec
 
 OTHERS = (  # Pictures all the same, which are counted and told.
-    ".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".jpx", ".jxr", ".wdp", ".svg", ".psd",
+    *codec.HEIF_EXTENSIONS, ".jxl", ".jp2", ".j2k", ".jpx", ".jxr", ".wdp", ".svg", ".psd",
     ".tga", ".ico", ".ppm", ".pgm", ".pbm", ".pnm", ".pcx", ".eps", ".exr", ".hdr", ".dcm", ".xcf",
     ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".apng", ".dib", ".jif", ".mpo",
 )

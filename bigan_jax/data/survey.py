@@ -6,11 +6,12 @@ import os
 import pathlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bigan_jax.data import folders
+from bigan_jax.data import codec, folders
 
 if TYPE_CHECKING:
   import tensorflow_datasets as tfds
 
+HEIC = "pip install '.[heic]' reads .heic"
 # What was left out by its name begins with these; all else could not be read.
 KINDS = (".", "folders", folders.EMPTY, "outside", "of", folders.NO_FILE)
 
@@ -101,6 +102,7 @@ def left_out(left: Sequence[tuple[str, str]], listed: str) -> str:
   bad = {kind: n for kind, n in counts.items() if kind not in plain}
   parts = [_counted(n, kind) for kind, n in sorted(plain.items())]
   notes = [_counted(n, kind) for kind, n in sorted(bad.items())]
+  notes += [HEIC] if any(kind in codec.HEIF_EXTENSIONS for kind in plain) else []
   parts += [f"{sum(bad.values()):,} unreadable"] if bad else []
   notes += [f"listed in {folders.escape(listed)}"] if listed else []
   shown = f" ({', '.join(notes)})" if notes else ""

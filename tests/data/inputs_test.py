@@ -55,7 +55,7 @@ def test_heic_beside_jpg_is_counted_and_listed(mine: pathlib.Path) -> None:
   train, judged = load(mine)
   assert (train.size, judged.size) == (7, 1)
   line = said(mine)
-  assert "; left out: 90 .heic (listed in " in line
+  assert "; left out: 90 .heic (pip install '.[heic]' reads .heic, listed in " in line
   listed = pathlib.Path(line.rpartition("listed in ")[2].rstrip(")"))
   assert len(listed.read_text().splitlines()) == 90
 
