@@ -142,8 +142,24 @@ def test_splits_are_found_where_downloads_put_them(
 
 
 def test_two_sets_are_not_pooled(mine: pathlib.Path) -> None:
-  write(mine, *(f"{s}/{half}/{i}.jpg" for s in "ab" for half in ("train", "test") for i in (1, 2)))
+  write(mine, *(f"{s}/{half}/x/1.jpg" for s in "ab" for half in ("train", "test")))
   with pytest.raises(ValueError, match=r"holds several sets with splits \(a/train and b/train\)"):
+    load(mine)
+
+
+@pytest.mark.parametrize("above", ["", "archive/"])
+def test_classes_that_hold_the_splits(mine: pathlib.Path, above: str) -> None:
+  classes, counts = ("cats", "dogs"), (("train", 3), ("test", 2))
+  write(mine, *(f"{above}{c}/{s}/{i}.jpg" for c in classes for s, n in counts for i in range(n)))
+  train, judged = load(mine)
+  assert (train.size, judged.size, train.about.classes) == (6, 4, classes)
+  assert np.bincount(judged.labels).tolist() == [2, 2]
+  assert f"from {mine} ({above}*/train/, {above}*/test/)" in said(mine)
+
+
+def test_a_class_without_a_split_of_the_others(mine: pathlib.Path) -> None:
+  write(mine, "cats/train/1.jpg", "cats/test/2.jpg", "dogs/train/3.jpg")
+  with pytest.raises(ValueError, match=r"several sets with splits \(cats/train and dogs/train\)"):
     load(mine)
 
 
