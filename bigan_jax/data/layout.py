@@ -141,12 +141,8 @@ def _splits_of_classes(
 
 def _of_each(paths: Sequence[str], split: str, parent: str, name: str) -> list[Entry]:
   """The pictures of a split for which every class folder in `parent` has a folder `name`."""
-  found = []
-  for path in paths:
-    category = _first(path, parent)
-    if path.startswith(os.path.join(parent, category, name, "")):
-      found.append(Entry(path, split, category))
-  return found
+  entries = [Entry(path, split, _first(path, parent)) for path in paths]
+  return [e for e in entries if e.path.startswith(os.path.join(parent, e.category, name, ""))]
 
 
 def _check_alone(root: str, paths: Sequence[str], prefix: str) -> None:
@@ -245,9 +241,8 @@ def _check_classes(root: str, entries: Sequence[Entry], splits: dict[str, list[s
   for split in splits:
     there = {entry.category for entry in entries if entry.split == split} - {""}
     if known and (unknown := there - known):
-      same = {_alike(name): name for name in known}
-      twins = [(name, same[_alike(name)]) for name in sorted(unknown) if _alike(name) in same]
-      hint = f" ({twins[0][0]!r} and {twins[0][1]!r} differ in case alone)" if twins else ""
+      pair = twins([*sorted(unknown), *sorted(known)])
+      hint = f" ({pair[0]!r} and {pair[1]!r} differ in case alone)" if pair else ""
       raise ValueError(
           f"In {folders.escape(root)}, {splits[split][0]}/ holds {listed(unknown)}, which"
           f" {splits['train'][0]}/ lacks; it holds {listed(known)}{folders.escape(hint)}: give"
@@ -257,6 +252,15 @@ def _check_classes(root: str, entries: Sequence[Entry], splits: dict[str, list[s
 
 def _alike(name: str) -> str:
   return unicodedata.normalize("NFC", name.strip()).casefold()
+
+
+def twins(names: Iterable[str]) -> tuple[str, str] | None:
+  """Two names that are the same but for case, if there are."""
+  known = {}
+  for name in names:
+    if (other := known.setdefault(_alike(name), name)) != name:
+      return other, name
+  return None
 
 
 def listed(names: Iterable[str]) -> str:
@@ -273,11 +277,9 @@ def is_plain(arranged: Layout) -> bool:
     split = SPLIT_FOLDERS.get(top.lower(), "")
     alone = split == "train" and (arranged.splits or arranged.prefix)
     return inner if alone or split and arranged.splits else top
-  def lies_there(entry: Entry) -> bool:
-    return not arranged.splits or entry.path.startswith(
-        tuple(os.path.join(place, "") for place in arranged.splits[entry.split])
-    )
-  return all(e.category == old(e.path) and lies_there(e) for e in arranged.entries)
+  each = [e for e in arranged.entries if arranged.splits and not e.path.startswith(
+      tuple(os.path.join(place, "") for place in arranged.splits[e.split]))]
+  return not each and all(e.category == old(e.path) for e in arranged.entries)
 
 
 def _classes(entries: Sequence[Entry]) -> tuple[str, ...]:

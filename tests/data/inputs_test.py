@@ -198,6 +198,24 @@ def test_a_judged_class_must_be_trained_on(mine: pathlib.Path, there: str, hint:
     load(mine)
 
 
+def test_what_is_odd_about_classes_is_told(mine: pathlib.Path) -> None:
+  write(mine, *(f"{c}/{i}.jpg" for c in ("Cat", "cat", "dog") for i in range(2)))
+  assert "3 classes ('Cat' and 'cat' differ in case alone), judged" in said(mine)
+  for i in range(2):
+    (mine / "dog" / f"{i}.jpg").write_bytes(b"")
+  assert "3 classes (no picture of 1 class (dog) can be read), judged" in said(mine)
+
+
+def test_pictures_that_are_packed_or_without_an_ending_are_told(mine: pathlib.Path) -> None:
+  write(mine, "0.jpg", "1.jpg", "2.jpg")
+  (mine / "1.jpg").rename(mine / "8f3a")
+  (mine / "LICENSE").write_text("free")
+  (mine / "more.zip").touch()
+  with pytest.raises(FileNotFoundError, match="more.zip is a file: unpack it, and name the one"):
+    load(mine / "more.zip")
+  assert "; left out: 1 .zip, 1 pictures without an ending such as .jpg (listed" in said(mine)
+
+
 def test_links_count_and_left_overs_do_not(mine: pathlib.Path) -> None:
   write(mine, *(f"cats/{i}.jpg" for i in range(3)), "cats/@eaDir/1.jpg", "__MACOSX/cats/2.jpg")
   (mine / "dogs").symlink_to(mine / "cats")
