@@ -20,9 +20,9 @@ from tests import run_folders
 from tests.conftest import TINY
 
 ROOT = pathlib.Path(__file__).parents[1]
-SWITCHES = {  # two at a time, as most of the time goes into compilation
-    "values": {"JAX_ENABLE_X64": "1", "JAX_DEBUG_NANS": "1"},
-    "promotion": {"JAX_NUMPY_DTYPE_PROMOTION": "strict", "JAX_NUMPY_RANK_PROMOTION": "raise"},
+SWITCHES = {
+    "JAX_ENABLE_X64": "1", "JAX_DEBUG_NANS": "1", "JAX_NUMPY_DTYPE_PROMOTION": "strict",
+    "JAX_NUMPY_RANK_PROMOTION": "raise",
 }
 CODE = "import sys; from tests import environments_test as t; getattr(t, sys.argv[1])(sys.argv[2])"
 MISSING = ("JAX finds no such device (JAX_PLATFORMS is cuda): set JAX_PLATFORMS=cpu, or install jax"
@@ -85,29 +85,37 @@ def convolutions() -> ml_collections.ConfigDict:
   return config
 
 
+LAYERS = {perceptrons: ("e-",), convolutions: ("conv3", "e-")}
+
+
 def everything(folder: str) -> None:
   """Trains, evaluates, probes, describes and exports, in a process of its own."""
-  for make, layers in ((perceptrons, ()), (convolutions, ("conv3",))):
-    config, path = make(), pathlib.Path(folder) / make.__name__
-    jobs.train(config, str(path / "run"))
-    export.export(str(path / "run"), str(path / "export"))
-    probe = linear_probe.get_config()
-    probe.encoder, probe.baseline = str(path / "run"), "random"
-    probe.calibration_steps, probe.train_images, probe.judged_images = 1, 50, 20
-    probe.probe.l2, probe.layers = (0.1, 0.01), ("e-", *layers)
-    run_folders.run(probe, path / "probe")
-    grey = Image.fromarray(np.arange(400, dtype=np.uint8).reshape(20, 20))
-    (path / "pictures").mkdir()
-    grey.save(path / "pictures" / "a.png")
-    task = features.Task(loaded.load(str(path / "run")), str(path / "pictures"), "e-",
-                         path / "features.npz", path / "pairs", False, 1)
-    features.describe_folder(task)
+  path = pathlib.Path(folder)
+  make = globals()[path.name]
+  jobs.train(make(), str(path / "run"))
+  export.export(str(path / "run"), str(path / "export"))
+  probe = linear_probe.get_config()
+  probe.encoder, probe.baseline = str(path / "run"), "random"
+  probe.calibration_steps, probe.train_images, probe.judged_images = 1, 50, 20
+  probe.probe.l2, probe.layers = (0.1, 0.01), LAYERS[make]
+  run_folders.run(probe, path / "probe")
+  (path / "pictures").mkdir()
+  Image.linear_gradient("L").save(path / "pictures" / "a.png")
+  task = features.Task(loaded.load(str(path / "run")), str(path / "pictures"), "e-",
+                       path / "features.npz", path / "pairs", False, 1)
+  features.describe_folder(task)
 
 
-@pytest.mark.parametrize("switches", SWITCHES)
-def test_switches_of_jax(switches: str, quick_compilation: None, tmp_path: pathlib.Path) -> None:
-  done = call("everything", tmp_path, **SWITCHES[switches])
+@pytest.mark.parametrize("kind, switches", [
+    *(("perceptrons", [switch]) for switch in SWITCHES),
+    ("convolutions", [*SWITCHES]),  # all at once, as most of the time goes into compilation
+])
+def test_switches_of_jax(
+    kind: str, switches: list[str], quick_compilation: None, tmp_path: pathlib.Path
+) -> None:
+  done = call("everything", tmp_path / kind, **{name: SWITCHES[name] for name in switches})
   assert done.returncode == 0, done.stderr[-3000:]
-  for kind in ("perceptrons", "convolutions"):
-    rows = run_folders.rows(tmp_path / kind / "run")
-    assert [row["epoch"] for row in rows] == [0, 1] and np.isfinite(rows[1]["EGr"])
+  rows = run_folders.rows(tmp_path / kind / "run")
+  assert [row["epoch"] for row in rows] == [0, 1] and np.isfinite(rows[1]["EGr"])
+  assert run_folders.results(tmp_path / kind / "probe")
+  assert len(np.load(tmp_path / kind / "features.npz")["features"]) == 1

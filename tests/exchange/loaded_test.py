@@ -82,8 +82,9 @@ def test_a_plain_gan_has_no_encoder(tmp_path: pathlib.Path, tiny: Callable, save
 
 def test_folders_without_networks(tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable
                                   ) -> None:
-  with pytest.raises(FileNotFoundError, match="There is no run folder '/nowhere'"):
-    bigan_jax.load("/nowhere")
+  for name in ("/nowhere", ""):
+    with pytest.raises(FileNotFoundError, match=f"There is no run folder '{name}'"):
+      bigan_jax.load(name)
   with pytest.raises(FileNotFoundError, match="holds no saved networks"):
     bigan_jax.load(str(tmp_path))
   saved_run(tiny(), tmp_path / "run")
