@@ -31,7 +31,7 @@ def update(best: Nearest, queries: jax.Array, block: jax.Array, first: chex.Nume
   chex.assert_rank([queries, block], 2)
   products = jnp.matmul(queries, block.T, precision="highest")
   scores = jnp.sum(jnp.square(block), axis=1)[None] - 2 * products
-  index = jnp.argmin(scores, axis=1)
+  index = jnp.argmin(scores, axis=1).astype(jnp.int32)
   score = jnp.min(scores, axis=1)
   closer = score < best.score
   return Nearest(
