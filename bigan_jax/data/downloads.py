@@ -61,24 +61,28 @@ def stock(spec: named.Spec, root: str, known: tuple[str, ...]) -> None:
         f"No data set is called {spec.name!r}{hint}: choose from {', '.join(known)}, or name one of"
         f" TFDS or a set that lies prepared under {root}."
     )
-  elsewhere = (
-      f"prepare it where TensorFlow and a network are, by `{prepared.BUILD.format(spec)}`, and put"
-      f" its folder {spec.name} into {root}"
-  )
-  try:
+  with _or_elsewhere(spec, root):
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints that there is no TensorFlow.
       builder = tfds.builder(str(spec), data_dir=root, file_format="array_record")
-    named.contents(builder)
+  named.contents(builder)
+  with _or_elsewhere(spec, root):
     url = next(iter(builder.url_infos or ()), "")
     if url and not can_reach(url):
       raise FileNotFoundError(f"{url} cannot be reached")
     builder.download_and_prepare()
-  except ValueError:
-    raise
+
+
+@contextlib.contextmanager
+def _or_elsewhere(spec: named.Spec, root: str) -> Iterator[None]:
+  """Turns whatever TFDS's builders raise into one sentence: how to prepare the set elsewhere."""
+  try:
+    yield
   except Exception as error:  # Builders of 245 sets raise whatever their authors did not foresee.
     reason = " ".join(str(error).split())[:400] or type(error).__name__
     raise FileNotFoundError(
-        f"{spec} is not prepared under {root} and cannot be prepared here ({reason}): {elsewhere}."
+        f"{spec} is not prepared under {root} and cannot be prepared here ({reason}): prepare it"
+        f" where TensorFlow and a network are, by `{prepared.BUILD.format(spec)}`, and put its"
+        f" folder {spec.name} into {root}."
     ) from error
 
 
