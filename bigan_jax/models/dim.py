@@ -70,7 +70,7 @@ class Discriminator(nn.Module):
   width: int = 64
   hidden: int = 1024
   z_output: bool = True
-  z_stddev: float = 0.02 * KERNEL**2
+  z_stddev: float = 0.02
   axis_name: str | None = None
   feature_layer: ClassVar[str] = "fc"
 
