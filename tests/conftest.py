@@ -34,7 +34,7 @@ SLOW = (  # folders and files that compile and train for more than some seconds
 )
 QUICK, EMITTERS = "jax_disable_most_optimizations", "xla_cpu_use_fusion_emitters"
 AS_USED = (  # that different programs agree in every bit is said of those that users compile
-    "machine/processes", "pipeline", "training/feeds", "training/loop", "training/parallel",
+    "machine/processes", "pipeline", "training/bits",
 )
 TINY = {
     "batch_size": 250,  # 5 steps an epoch
