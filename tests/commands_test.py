@@ -29,7 +29,7 @@ FILLED = {  # What stands for a placeholder.
     "configs/X.py": "configs/mnist.py", "HOST:PORT": "localhost:1234",
 }
 NEEDS = {"cluster", "GPU", "ImageNet"}
-NEEDING = ("configs/imagenet", "bigan_jax.import_official", "bigan_jax.benchmark", "--config.stop")
+NEEDING = ("configs/imagenet", "exchange.import_official", "bigan_jax.benchmark", "--config.stop")
 PERCEPTRONS = [f"--config.{name}={value}" for name, value in TINY.items()]
 IMAGES = [
     "--config.batch_size=4", "--config.epochs=1", "--config.calibration_steps=1",
@@ -54,7 +54,7 @@ def commands(text: str) -> list[str]:
   lines = [line for block in fenced for line in block.splitlines()]
   inline = re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
   parts = [part for line in lines + inline for part in " ".join(line.split()).split("&&")]
-  starts = re.compile(r"python -m bigan_jax\.\w+ -|launch/")
+  starts = re.compile(r"python -m bigan_jax\.[\w.]+ -|launch/")
   return [part.strip() for part in parts if starts.match(part.strip())]
 
 

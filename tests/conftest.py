@@ -27,7 +27,7 @@ SLOW = (  # folders and files that compile and train for more than some seconds
     "benchmark/benchmark", "colab", "commands", "data/stream", "environments",
     "evaluation/encoders", "evaluation/layer", "evaluation/linear", "evaluation/logistic",
     "evaluation/m", "evaluation/n", "evaluation/probe", "evaluation/retrieval",
-    "exchange/exported", "export", "features", "golden", "import_official", "jobs", "kills",
+    "exchange/exported", "exchange/import", "export", "features", "golden", "jobs", "kills",
     "machine/processes", "main", "models", "photos", "pipeline", "runs/workdir", "training",
     "transfer",
 )

@@ -31,7 +31,7 @@ PROGRAMS = (  # of which RUN is the run folder, and OUT what is not to appear
     "main --config=digits --workdir=OUT", "main --config=linear_probe --config.encoder=RUN"
     " --workdir=OUT", "main --config=neighbours --config.encoder=RUN --workdir=OUT",
     "features --model=RUN --sample=3 --out=OUT", "export --workdir=RUN --out=OUT",
-    "import_official --params=OUT --config=mnist:bigan,recipe=official --workdir=OUT",
+    "exchange.import_official --params=OUT --config=mnist:bigan,recipe=official --workdir=OUT",
     "benchmark --config=digits",
 )
 

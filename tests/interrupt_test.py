@@ -120,7 +120,7 @@ def module(name: str, *flags: str) -> list[str]:
     ("main", "--config=digits --workdir=OUT", 0.3),
     ("export", "--workdir=OUT --out=OUT", 0.5),
     ("features", "--model=OUT --images=OUT --out=OUT", 0.4),
-    ("import_official", "--params=OUT --config=imagenet --workdir=OUT", 0.3),
+    ("exchange.import_official", "--params=OUT --config=imagenet --workdir=OUT", 0.3),
     ("benchmark", "--config=digits", 0.3),
 ])
 def test_while_programs_are_imported(
@@ -130,7 +130,8 @@ def test_while_programs_are_imported(
   program = terminal(sys.executable, "-c", STARTED, f"bigan_jax.{name}", *words)
   program.until(lambda shown: "started" in shown)
   time.sleep(seconds)
-  assert program.interrupt() == f"{name if name == 'benchmark' else f'{name}.py'}: Interrupted."
+  *_, file = name.split(".")
+  assert program.interrupt() == f"{file if file == 'benchmark' else f'{file}.py'}: Interrupted."
   assert not list(tmp_path.iterdir())
 
 

@@ -1,27 +1,26 @@
 """The commands that pip installs; they hear Ctrl-C before they import what takes long."""
 
+import importlib
+
 from bigan_jax.settings import interrupts
 
 
 def bigan() -> None:
   """`python -m bigan_jax.main`."""
-  interrupts.end_at_once()
-  from bigan_jax import main
-
-  main.command()
+  _start("main")
 
 
 def bigan_export() -> None:
   """`python -m bigan_jax.export`."""
-  interrupts.end_at_once()
-  from bigan_jax import export
-
-  export.command()
+  _start("export")
 
 
 def bigan_features() -> None:
   """`python -m bigan_jax.features`."""
-  interrupts.end_at_once()
-  from bigan_jax import features
+  _start("features")
 
-  features.command()
+
+def _start(program: str) -> None:
+  """Runs a program of the hall, by its name, since nothing here may import what stands above."""
+  interrupts.end_at_once()
+  importlib.import_module(f"bigan_jax.{program}").command()

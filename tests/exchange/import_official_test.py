@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import bigan_jax
-from bigan_jax import export, import_official, models
-from bigan_jax.exchange import official_arrays, pretrained
+from bigan_jax import export, models
+from bigan_jax.exchange import import_official, official_arrays, pretrained
 from bigan_jax.runs import workdir
 from configs import digits, imagenet, linear_probe, mnist
 from tests import golden_test
@@ -171,7 +171,7 @@ def test_the_command_line(tmp_path: pathlib.Path, small: tuple, tiny_flags: list
   write_files(tmp_path / "9", small[1])
   def call(argument: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "bigan_jax.import_official", f"--params={tmp_path}/9",
+        [sys.executable, "-m", "bigan_jax.exchange.import_official", f"--params={tmp_path}/9",
          f"--workdir={tmp_path}/run", f"--config=configs/digits.py:{argument}", *tiny_flags],
         capture_output=True, text=True, timeout=120)
   failed = call("bigan")

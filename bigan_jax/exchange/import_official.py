@@ -1,6 +1,6 @@
 """Makes a run folder of the authors' released weights, for every tool that reads one.
 
-  python -m bigan_jax.import_official --params=PREFIX --workdir=RUN \
+  python -m bigan_jax.exchange.import_official --params=PREFIX --workdir=RUN \
       --config=configs/imagenet.py:bigan,recipe=official
 """
 
