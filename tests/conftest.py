@@ -24,8 +24,9 @@ from configs import digits
 
 TESTS = pathlib.Path(__file__).parent
 SLOW = (  # folders and files that compile and train for more than some seconds
-    "benchmark/benchmark", "colab", "commands", "data/stream", "environments",
-    "evaluation/encoders", "evaluation/layer", "evaluation/linear", "evaluation/logistic",
+    "anomaly", "benchmark/benchmark", "colab", "commands", "data/stream", "environments",
+    "evaluation/anomaly/in", "evaluation/encoders", "evaluation/layer", "evaluation/linear",
+    "evaluation/logistic",
     "evaluation/m", "evaluation/n", "evaluation/probe", "evaluation/retrieval",
     "exchange/exported", "exchange/import", "export", "features", "golden", "jobs", "kills",
     "machine/processes", "main", "models", "photos", "pipeline", "runs/workdir", "training",

@@ -10,9 +10,10 @@ import numpy as np
 
 from bigan_jax.data import files, folders, survey
 from bigan_jax.data.builders import presize
+from bigan_jax.data.splits import Split
 from bigan_jax.evaluation.anomaly import normal, scores
 from bigan_jax.exchange import blocks, loaded, pictures
-from bigan_jax.machine import progress
+from bigan_jax.machine import processes, progress
 
 Paths = Sequence[str | os.PathLike[str]]
 
@@ -55,6 +56,12 @@ def of_arrays(images: Any, how: files.View) -> Source:
   return Source(names, stream)
 
 
+def of_split(split: Split, prefix: str = "") -> Source:
+  """Pictures of a set, of E's size; named by the prefix and their numbers."""
+  names = [f"{prefix}{i}" for i in range(split.size)]
+  return Source(names, lambda chosen: ((names[i], split.images[i]) for i in chosen))
+
+
 def of(images: Any, how: files.View) -> Source:
   """A folder of pictures, a file, a list of files, or what `of_arrays` takes.
 
@@ -94,7 +101,9 @@ def measure(
   skipped: list[tuple[str, str]] = []
   found = []
   with contextlib.ExitStack() as stack:
-    bar = stack.enter_context(progress.bar(len(chosen), title, "img", stays=bool(title)))
+    bar = stack.enter_context(progress.bar(
+        len(chosen), title, "img", stays=bool(title), quiet=not processes.first()
+    ))
     stream = source.stream(chosen)
     stack.callback(stream.close)
     read = blocks.of(blocks.counted(stream, bar), skipped, model.encoder_shape)

@@ -124,7 +124,9 @@ def test_saved_and_read_again(
     bigan_jax.AnomalyDetector.load(tmp_path / "nowhere", models["bigan"])
 
 
-def test_in_a_pipeline(models: dict[str, loaded.Model], detector: bigan_jax.AnomalyDetector) -> None:
+def test_in_a_pipeline(
+    models: dict[str, loaded.Model], detector: bigan_jax.AnomalyDetector
+) -> None:
   to_bytes = preprocessing.FunctionTransformer(lambda x: np.uint8(255 * x).reshape(-1, 8, 8, 1))
   chain = pipeline.make_pipeline(to_bytes, bigan_jax.AnomalyDetector(models["bigan"], "pixels"))
   chain = base.clone(chain).fit(pictures(NORMALS, 0, 128).reshape(NORMALS, -1) / 255)
