@@ -10,6 +10,11 @@ def bigan() -> None:
   _start("main")
 
 
+def bigan_anomaly() -> None:
+  """`python -m bigan_jax.anomaly`."""
+  _start("anomaly")
+
+
 def bigan_export() -> None:
   """`python -m bigan_jax.export`."""
   _start("export")

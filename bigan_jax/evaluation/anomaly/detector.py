@@ -9,9 +9,8 @@ from sklearn import base
 from sklearn.utils.validation import check_is_fitted
 
 from bigan_jax.data import folders
-from bigan_jax.evaluation.anomaly import measuring, normal, scores
+from bigan_jax.evaluation.anomaly import fitting, measuring, normal, scores
 from bigan_jax.exchange import blocks, loaded
-from bigan_jax.settings.arguments import nearest
 
 ALIKE = 1e-4  # how far G of two machines may be apart, in the native range
 
@@ -33,7 +32,7 @@ class AnomalyDetector(base.BaseEstimator):
 
   def __init__(
       self, model: loaded.Model | str | os.PathLike[str], score: str = "",
-      contamination: float = 0.05, neighbours: int = 5,
+      contamination: float = fitting.CONTAMINATION, neighbours: int = fitting.NEIGHBOURS,
   ):
     """Names what is to be fitted.
 
@@ -60,24 +59,11 @@ class AnomalyDetector(base.BaseEstimator):
         or hold NaN.
     """
     del y
-    model = self._model()
-    source = measuring.of(images, model.view)
-    width = int(np.prod(model.layers.get(model.feature_layer, (0,))))
-    return self.fit_source(source, measuring.spread(len(source.names), width), strict=True)[0]
-
-  def fit_source(
-      self, source: measuring.Source, chosen: np.ndarray, strict: bool, title: str = ""
-  ) -> tuple[Self, measuring.Measured]:
-    """`fit` on pictures wherever they lie, of which those that cannot be read may be skipped."""
-    normal.check_contamination(self.contamination)
-    model = self._model()
-    score = choose(model, self.score)
-    measured = measuring.measure(model, source, chosen, title=title)
-    if strict:
-      refuse_skipped(measured)
-    fitted = normal.fit(measured.scores, self.neighbours)
-    self._keep(model, score, fitted, normal.threshold(fitted, score, self.contamination))
-    return self, measured
+    model = self._networks()
+    options = fitting.Options(self.score, self.contamination, self.neighbours)
+    fitted, measured = fitting.fit(model, measuring.of(images, model.view), options)
+    refuse_skipped(measured)
+    return self._keep(model, fitted)
 
   def decision_function(self, images: Any) -> np.ndarray:
     """The score that counts: float32 [N]."""
@@ -145,46 +131,26 @@ class AnomalyDetector(base.BaseEstimator):
     if model is None and not about["model"]:
       raise ValueError(f"{path} does not say where its networks lie: give load(path, model).")
     found = cls(model or about["model"], about["score"], about["contamination"], fitted.k)
-    networks = found._model(None if model else about["step"])
+    networks = found._networks(None if model else about["step"])
     if np.shape(about["witness"]) != np.shape(_witness(networks)) or np.abs(
         np.subtract(about["witness"], _witness(networks))).max() > ALIKE:
       raise ValueError(f"{path} was fitted with other networks, after {about['step']:,} updates: "
                        "give it those, or fit anew.")
-    found._keep(networks, about["uses"], fitted, about["threshold"])
-    return found
+    return found._keep(networks, fitting.Fitted(about["uses"], fitted, about["threshold"]))
 
-  def _model(self, step: int | None = None) -> loaded.Model:
+  def _networks(self, step: int | None = None) -> loaded.Model:
     if isinstance(self.model, loaded.Model):
       return self.model
     return loaded.load(os.fspath(self.model), "latest" if step is None else step)
 
-  def _keep(
-      self, model: loaded.Model, score: str, fitted: normal.Normal, threshold: float
-  ) -> None:
-    self.model_, self.score_, self.normal_, self.threshold_ = model, score, fitted, threshold
-    self.decision_scores_ = fitted.held_out[score]
+  def _keep(self, model: loaded.Model, fitted: fitting.Fitted) -> Self:
+    self.model_, (self.score_, self.normal_, self.threshold_) = model, fitted
+    self.decision_scores_ = self.normal_.held_out[self.score_]
+    return self
 
   def __sklearn_clone__(self) -> Self:
     """Unfitted, of the same networks: these are functions, of which there is no copy."""
     return type(self)(**self.get_params(deep=False))
-
-
-def choose(model: loaded.Model, score: str) -> str:
-  """A score by its name, or the default where that is empty.
-
-  Raises:
-    ValueError: there is none of that name, or the networks do not allow it.
-  """
-  able = scores.available(model)
-  if score and score not in scores.TITLES:
-    raise ValueError(f"Unknown score {score!r}: {nearest(score, tuple(scores.TITLES))}")
-  if score and score not in able:
-    raise ValueError(f"The score {score} cannot be had of {' and '.join(sorted(model.sizes))} of "
-                     f"{model.config.objective}: choose from {', '.join(able)}.")
-  if not able:
-    raise ValueError(f"No score can be had of {' and '.join(sorted(model.sizes))} alone: export the"
-                     " run again, or name its folder.")
-  return score or scores.default(model)
 
 
 def refuse_skipped(measured: measuring.Measured) -> None:

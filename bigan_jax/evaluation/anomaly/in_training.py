@@ -5,7 +5,7 @@ import numpy as np
 
 from bigan_jax.data import batches, labels
 from bigan_jax.data.splits import Split, Stored
-from bigan_jax.evaluation.anomaly import measuring, normal, ranking, scores
+from bigan_jax.evaluation.anomaly import fitting, measuring, ranking
 from bigan_jax.evaluation.metrics import Evaluator, Results
 from bigan_jax.exchange import loaded
 from bigan_jax.exchange.pretrained import Pretrained
@@ -14,7 +14,6 @@ from bigan_jax.training.state import Snapshot
 
 COLUMN = "AUROC"
 REFERENCES = 5_000  # normal training pictures; a fifth of them are held out
-NEIGHBOURS = 5
 
 
 def evaluator(
@@ -41,9 +40,8 @@ def evaluator(
   def evaluate(snapshot: Snapshot) -> Results:
     found = Pretrained(config, networks, snapshot.variables, snapshot.step, {})
     model = loaded.assemble(found, "this run")
-    own, score = measuring.of_split(known), scores.default(model)
-    fitted = normal.fit(measuring.measure(model, own).scores, NEIGHBOURS)
-    measured = measuring.measure(model, measuring.of_split(judged), held_against=fitted)
-    curve = ranking.curve(measured.scores[score], truth)
+    fitted, _ = fitting.fit(model, measuring.of_split(known), fitting.Options())
+    measured = measuring.measure(model, measuring.of_split(judged), held_against=fitted.normal)
+    curve = ranking.curve(measured.scores[fitted.score], truth)
     yield COLUMN, float(ranking.measures(curve)["AUROC"])
   return evaluate

@@ -122,9 +122,3 @@ def measure(
 def read(source: Source, chosen: Sequence[int]) -> np.ndarray:
   """Pictures that can be read, as E sees them: uint8 [n, H, W, C]."""
   return np.stack([picture for _, picture in source.stream(chosen)])
-
-
-def spread(count: int, features: int) -> np.ndarray:
-  """Numbers of the normal pictures that are used, evenly over `count`."""
-  most = min(count, normal.most(features))
-  return np.arange(most) * count // most

@@ -77,18 +77,6 @@ def complete(normal: Normal, measured: Scores) -> Scores:
   return _with_combined(normal, _with_neighbours(normal, measured))
 
 
-def threshold(normal: Normal, score: str, contamination: float) -> float:
-  """Above it lies, of normal pictures that were held out, the share `contamination`."""
-  return float(np.quantile(normal.held_out[score], 1 - contamination))
-
-
-def check_contamination(contamination: float) -> None:
-  """Raises ValueError unless it is a share."""
-  if not 0 < contamination < 1:
-    raise ValueError(f"contamination is {contamination}, but must be above 0 and below 1: the share"
-                     " of normal pictures that may lie above the threshold.")
-
-
 def check_finite(measured: Scores) -> None:
   """Raises ValueError for NaN or infinity, which are the networks', since pictures hold none."""
   for name, values in measured.items():
