@@ -22,9 +22,9 @@ TITLES = {
     "discriminator": "cross-entropy of D(x, E(x)) against real",
     "code": "mean |E(x) - E(x')|",
     "neighbours": "mean distance of E's last hidden layer to the nearest normal pictures",
-    "combined": "mean of other scores, each standardised by held-out normal pictures",
+    "combined": "mean of pixels and neighbours, each standardised by held-out normal pictures",
 }
-COMBINED = ("pixels", "features", "code", "neighbours")  # those that `combined` is of
+COMBINED = ("pixels", "neighbours")  # those that `combined` is of
 PREFERRED = ("combined", "neighbours", "pixels", "discriminator")  # the first that there is
 FEATURES = "e-"  # beside the scores: what `neighbours` compares
 
