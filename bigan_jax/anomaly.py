@@ -62,13 +62,19 @@ def find(
     return verdicts.judge(model, found, options, scratch)
 
 
+def pair(normal: str | None, images: str | None) -> tuple[str, str] | None:
+  """Both folders, or None where neither is given; ValueError where one is."""
+  if bool(normal) != bool(images):
+    raise ValueError("Give both --normal=FOLDER and --images=FOLDER, or neither.")
+  return (os.path.expanduser(normal), os.path.expanduser(images)) if normal and images else None
+
+
 def main(argv: Sequence[str]) -> None:
   """Does what the flags say."""
   del argv
   values = flags.FLAGS
   fitting.check_contamination(values.contamination)
-  if bool(values.normal) != bool(values.images):
-    raise ValueError("Give both --normal=FOLDER and --images=FOLDER, or neither.")
+  given = pair(values.normal, values.images)
   step = int(values.step) if values.step.isdigit() else values.step
   model = loaded.load(values.model, step)
   options = fitting.Options(values.score or "", values.contamination, values.neighbours)
@@ -77,7 +83,6 @@ def main(argv: Sequence[str]) -> None:
   if len(able) < len(scores.TITLES):
     print(f"{values.model} allows these scores alone: {', '.join(able)}.")
   warnings.filterwarnings("ignore", module=r"PIL\.")  # On large pictures and odd metadata.
-  given = tuple(map(os.path.expanduser, (values.normal, values.images))) if values.normal else None
   out = pathlib.Path(values.out).expanduser()
   verdict = find(model, options, given, out, values.force)
   print(f"{verdicts.sentence(verdict)}\nWrote {out}: see its {verdicts.PAGE}.")

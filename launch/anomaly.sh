@@ -8,8 +8,9 @@
 #
 # DATASET is mnist, of which each of LABELS is left out in turn and is the anomaly (AUPR), or
 # cifar10, of which each is trained on alone and all others are anomalies (AUROC). LABELS are
-# numbers, all ten by default; METHODS="bigan latent_regressor" are the objectives (bigan); CONFIG
-# is another file.
+# numbers, all ten by default; METHODS="bigan untrained" are objectives, and BiGAN's networks as
+# they are before training; CONFIG is another file. Training is judged by few samples, since that is
+# not what this is about.
 #
 # OUT/DATASET/METHOD/LABEL-SEED are the run folders, scores/METHOD/LABEL-SEED beside them what
 # bigan_jax.anomaly wrote: a list, a page. What is finished is not done again; delete a folder to
@@ -43,10 +44,13 @@ judge() {
 
 for seed in ${SEEDS:-0}; do
   for label in ${LABELS:-0 1 2 3 4 5 6 7 8 9}; do
-    for method in ${METHODS:-bigan}; do
-      bigan --config="$config:$method" --workdir="$folder/$method/$label-$seed" \
+    for method in ${METHODS:-bigan untrained}; do
+      own=()
+      [[ $method != untrained ]] || own=(--config.epochs=0)
+      bigan --config="$config:${method/untrained/bigan}" --workdir="$folder/$method/$label-$seed" \
         --config.seed="$seed" --config.data.splits=test --config.data.$field="$label" \
-        ${EPOCHS:+--config.epochs="$EPOCHS"} "$@"
+        --config.eval.samples=1000 --config.calibration_steps=100 \
+        ${EPOCHS:+--config.epochs="$EPOCHS"} "$@" ${own[@]+"${own[@]}"}
       judge "$method" "$label-$seed"
     done
   done

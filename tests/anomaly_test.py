@@ -202,19 +202,18 @@ def test_what_is_refused_leaves_nothing(
 
 
 def test_the_set_of_the_run(run: pathlib.Path, tmp_path: pathlib.Path) -> None:
-  def call(*words: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "bigan_jax.anomaly", f"--model={run}", *words]
-    return subprocess.run(command, timeout=120, capture_output=True, text=True)
-  done = call(f"--out={tmp_path / 'out'}", "--contamination=0.1")
+  command = [sys.executable, "-m", "bigan_jax.anomaly", f"--model={run}",
+             f"--out={tmp_path / 'out'}", "--contamination=0.1"]
+  done = subprocess.run(command, timeout=120, capture_output=True, text=True)
   assert done.returncode == 0, done.stderr
   assert "Normal: 8 classes (0, 2, 3, 4, 5, ...) of digits. Judged: all classes" in done.stdout
   said = json.loads((tmp_path / "out" / "metrics.json").read_text())
   assert said["images"] == 250 and said["anomalies"] == 48
   assert "250 pictures, " in done.stdout and "; base rate 0.192." in done.stdout
   assert rows(tmp_path / "out")[0]["image_path"].startswith("digits/")
-  failed = call(f"--out={tmp_path / 'x'}", "--normal=a")
-  said = "anomaly.py: Give both --normal=FOLDER and --images=FOLDER, or neither.\n"
-  assert failed.returncode == 1 and failed.stderr == said and not (tmp_path / "x").exists()
+  assert json.loads((tmp_path / "out" / "threshold.json").read_text())["quantile"] == 0.9
+  with pytest.raises(ValueError, match="Give both --normal=FOLDER and --images=FOLDER, or neither"):
+    anomaly.pair("a", None)
 
 
 def test_networks_that_allow_few_scores(

@@ -6,7 +6,6 @@ from bigan_jax.settings.arguments import nearest
 from bigan_jax.settings.rules import (
   PRECISIONS,
   changed_data,
-  check_classes,
   check_least,
   check_lists,
   refuse_unused,
@@ -103,7 +102,6 @@ def validate(config: ml_collections.ConfigDict) -> None:
     _validate_voc(config)
   given = changed_data(config.data, base("").data)
   refuse_unused(config.data.name, {n: v for n, v in given.items() if n not in OWN_DATA})
-  check_classes(given)
   unread = [name for name in ("flip", "resident_gb", "workers") if name in given]
   if "optim" not in config and unread:
     raise ValueError(

@@ -102,9 +102,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
     raise ValueError(f"config.eval.best is {config.eval.best!r}: {known}")
   if config.alternating and config.objective.startswith("autoencoder"):
     raise ValueError("config.alternating needs a discriminator; an autoencoder has none.")
-  given = changed_data(config.data, data_section())
-  refuse_unused(config.data.name, given)
-  check_classes(given)
+  refuse_unused(config.data.name, changed_data(config.data, data_section()))
   _validate_sizes(config)
 
 
@@ -115,17 +113,16 @@ def changed_data(
   return {name: value for name, value in data.items() if value != defaults.get(name)}
 
 
-def check_classes(given: dict[str, Any]) -> None:
-  """Raises ValueError if the fields of config.data that were given choose classes twice."""
+def refuse_unused(name: str, given: dict[str, Any]) -> None:
+  """Raises ValueError for the first field of config.data that the set `name` has no use for.
+
+  And for fields that choose its classes twice.
+  """
   if set(CLASSES) <= given.keys():
     raise ValueError(
         f"config.data.only_labels is {given['only_labels']!r} and config.data.without_labels"
         f" {given['without_labels']!r}: give one of them."
     )
-
-
-def refuse_unused(name: str, given: dict[str, Any]) -> None:
-  """Raises ValueError for the first field of config.data that the set `name` has no use for."""
   for field, value in given.items():
     if name != "fake" and field not in (*ALL_USE, *USES.get(name, NAMED_USE)):
       raise ValueError(

@@ -105,7 +105,8 @@ class AnomalyDetector(base.BaseEstimator):
       FileExistsError: it is there, and `force` is not given.
     """
     check_is_fitted(self, "normal_")
-    name = "" if isinstance(self.model, loaded.Model) else os.path.abspath(self.model)
+    known = isinstance(self.model, loaded.Model)
+    name = "" if known else os.path.abspath(os.path.expanduser(os.fspath(self.model)))
     about = {
         "model": name, "step": self.model_.step, "score": self.score, "uses": self.score_,
         "contamination": self.contamination, "threshold": self.threshold_,

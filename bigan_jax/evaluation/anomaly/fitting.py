@@ -40,20 +40,24 @@ def fit(
 ) -> tuple[Fitted, measuring.Measured]:
   """Learns from normal pictures, and says which could not be read.
 
-  Of more than `normal.most` those are used that lie evenly among them.
+  Of more than `most` those are used that lie evenly among them.
 
   Raises:
     ValueError: too few pictures; the networks do not allow the score, or hold NaN or infinity.
   """
   check_contamination(options.contamination)
   score = choose(model, options.score)
-  width = int(np.prod(model.layers.get(model.feature_layer, (0,))))
   count = len(source.names)
-  used = min(count, normal.most(width))
+  used = min(count, most(model))
   measured = measuring.measure(model, source, np.arange(used) * count // used, title=title)
   found = normal.fit(measured.scores, options.neighbours)
   limit = float(np.quantile(found.held_out[score], 1 - options.contamination))
   return Fitted(score, found, limit), measured
+
+
+def most(model: loaded.Model) -> int:
+  """How many normal pictures are used at most."""
+  return normal.most(int(np.prod(model.layers.get(model.feature_layer, (0,)))))
 
 
 def choose(model: loaded.Model, score: str) -> str:

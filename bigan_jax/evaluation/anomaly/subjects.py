@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bigan_jax.data import batches, folders, labels, layout, survey
-from bigan_jax.evaluation.anomaly import measuring
+from bigan_jax.evaluation.anomaly import fitting, measuring
 from bigan_jax.exchange import loaded
 from bigan_jax.settings import rules
 
@@ -107,7 +107,7 @@ def of_set(model: loaded.Model) -> Subjects:
   train, _ = batches.load(model.config)
   held_out, names = batches.held_out(model.config)
   usual = labels.trained(data, names)
-  known = batches.fixed(train, 0, model.config, random=False)
+  known = batches.fixed(train, fitting.most(model), model.config, random=False)
   judged = batches.fixed(held_out, 0, model.config, random=False)
   return Subjects(
       measuring.of_split(known, f"{data.name}/train/"), measuring.of_split(judged, f"{data.name}/"),

@@ -48,14 +48,17 @@ def start(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
 
 def test_each_digit_is_left_out_and_looked_for(start: Callable) -> None:
   lines = start("OUT", "mnist", "--config.batch_size=64", EPOCHS="3", SEEDS="5")
-  assert len(lines) == 2 * 10 + 1
-  assert lines[2] == (
+  assert len(lines) == 4 * 10 + 1
+  assert lines[4] == (
       "-m bigan_jax.main --stopped_status=143 --config=configs/mnist.py:bigan"
       " --workdir=OUT/mnist/bigan/1-5 --config.seed=5 --config.data.splits=test"
-      " --config.data.without_labels=1 --config.epochs=3 --config.batch_size=64"
+      " --config.data.without_labels=1 --config.eval.samples=1000 --config.calibration_steps=100"
+      " --config.epochs=3 --config.batch_size=64"
   )
-  assert lines[3] == ("-m bigan_jax.anomaly --model=OUT/mnist/bigan/1-5"
+  assert lines[5] == ("-m bigan_jax.anomaly --model=OUT/mnist/bigan/1-5"
                       " --out=OUT/mnist/scores/bigan/1-5 --force")
+  assert "mnist.py:bigan --workdir=OUT/mnist/untrained/1-5 " in lines[6]
+  assert lines[6].endswith(" --config.epochs=3 --config.batch_size=64 --config.epochs=0")
   assert lines[-1] == "-m bigan_jax.evaluation.tables.anomaly OUT/mnist"
 
 
