@@ -21,7 +21,7 @@ def data_section() -> ml_collections.ConfigDict:
   data.validation_share = 0.1  # of a folder without a split of its own
   data.max_labels = 0  # only images of the first so many classes; 0: all
   data.only_labels = ""  # only images of these classes, by number or name: "horse,3"; "": all
-  data.without_labels = ""  # or of all classes but these
+  data.without_labels = ""  # only images of all classes but these, likewise; "": all
   data.accept_change = False  # go on with a run though its pictures or classes changed
   data.resident_gb = 0.0  # train on larger sets from disk; 0: larger than what memory holds
   data.workers = 0  # processes that decode those; 0: threads

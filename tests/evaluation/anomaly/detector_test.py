@@ -124,6 +124,23 @@ def test_saved_and_read_again(
     bigan_jax.AnomalyDetector.load(tmp_path / "nowhere", models["bigan"])
 
 
+def test_networks_by_the_name_of_their_folder(
+    tiny: Callable, saved_run: Callable, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  saved_run(tiny(), tmp_path / "run", step=10)
+  monkeypatch.chdir(tmp_path)
+  fitted = bigan_jax.AnomalyDetector("run", "neighbours", neighbours=3).fit(pictures(NORMALS, 0))
+  fitted.save("detector.npz")
+  monkeypatch.chdir("/")
+  again = bigan_jax.AnomalyDetector.load(tmp_path / "detector.npz")
+  assert (again.model_.step, again.score_, again.neighbours) == (10, "neighbours", 3)
+  images = pictures(OTHERS, 1)
+  np.testing.assert_array_equal(again.decision_function(images), fitted.decision_function(images))
+  saved_run(tiny(), tmp_path / "run", step=20)  # The run goes on, and keeps its newest networks.
+  with pytest.raises(ValueError, match="has no step 10; ask for"):
+    bigan_jax.AnomalyDetector.load(tmp_path / "detector.npz")
+
+
 def test_in_a_pipeline(
     models: dict[str, loaded.Model], detector: bigan_jax.AnomalyDetector
 ) -> None:
