@@ -9,7 +9,7 @@ if __name__ == "__main__":
 
   interrupts.end_at_once()  # The imports below take a while.
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 import concurrent.futures
 import contextlib
 import os
@@ -22,14 +22,13 @@ import chex
 import jax
 import numpy as np
 from PIL import Image
-import tqdm
 
-from bigan_jax.data import codec, files, folders, survey
+from bigan_jax.data import files, folders, survey
 from bigan_jax.data.builders import presize
 from bigan_jax.data.preprocess import shrink, to_native, to_uint8
 from bigan_jax.evaluation import pictures
 from bigan_jax.evaluation.layer_features import CODE, LAST
-from bigan_jax.exchange import feature_files, loaded
+from bigan_jax.exchange import blocks, feature_files, loaded
 from bigan_jax.exchange.feature_files import Rows
 from bigan_jax.machine import progress
 from bigan_jax.models import latents
@@ -37,7 +36,6 @@ from bigan_jax.runs import outputs
 from bigan_jax.settings import program
 from bigan_jax.settings.arguments import nearest
 
-BLOCK = 128  # pictures that the encoder sees at once
 SHEET = "samples.png"
 ON_SHEET = pictures.ROWS * pictures.COLUMNS
 PAIR = "x left, G(E(x)) right"
@@ -74,13 +72,6 @@ class Task(NamedTuple):
   threads: int
 
 
-class Block(NamedTuple):
-  """Pictures as E sees them, uint8 [BLOCK, H, W, C]; zeros follow the last of len(names)."""
-
-  names: list[str]
-  images: np.ndarray
-
-
 def describe_folder(task: Task) -> tuple[int, list[tuple[str, str]]]:
   """Writes the features and reconstructions of all pictures that can be read.
 
@@ -92,9 +83,9 @@ def describe_folder(task: Task) -> tuple[int, list[tuple[str, str]]]:
     FileExistsError: an output is there.
     ValueError: no picture, or none that can be read; the layer or kind of file is unknown.
   """
-  lying, write, skipped = _find(task.images), _writer(task), []
+  lying, write, skipped = survey.find(task.images, "--images"), _writer(task), []
   names = lying.pictures
-  if task.reconstruct and _holds(task.reconstruct, task.images):
+  if task.reconstruct and folders.holds(task.reconstruct, task.images):
     raise ValueError(f"{task.reconstruct} holds the pictures of --images: choose another folder.")
   task = task._replace(layer=find_layer(task.model, task.layer))
   how, shape = task.model.view, task.model.layers[task.layer]
@@ -107,19 +98,14 @@ def describe_folder(task: Task) -> tuple[int, list[tuple[str, str]]]:
     bar = stack.enter_context(progress.bar(len(names), unit="img"))
     stream = files.stream(task.images, names, how, task.threads)
     stack.callback(stream.close)
-    found = _ahead(_program(task), blocks(_counted(stream, bar), skipped, how.shape))
+    pictures_read = blocks.of(blocks.counted(stream, bar), skipped, how.shape)
+    found = blocks.ahead(_program(task), pictures_read)
     write(out, _rows(task.images, found, pairs), about)
   return len(names) - len(skipped), lying.left + skipped
 
 
-def _counted(stream: Iterator[Any], bar: tqdm.tqdm) -> Iterator[Any]:
-  for item in stream:
-    yield item
-    bar.update()
-
-
 def _rows(
-    folder: str, found: Iterator[tuple[Block, dict[str, Any]]], pairs: Path | None
+    folder: str, found: Iterator[tuple[blocks.Block, dict[str, Any]]], pairs: Path | None
 ) -> Iterator[Rows]:
   """The rows of each block, whose pairs are written on the way; ValueError if there is none."""
   block = None
@@ -133,33 +119,14 @@ def _rows(
     raise ValueError(f"None of the pictures in {folder} can be read.")
 
 
-def blocks(
-    stream: Iterable[tuple[str, np.ndarray | files.Unreadable]], skipped: list[tuple[str, str]],
-    shape: tuple[int, ...],
-) -> Iterator[Block]:
-  """Blocks of the pictures in `stream`; adds (name, reason) of the others to `skipped`."""
-  block = Block([], np.zeros((BLOCK, *shape), np.uint8))
-  for name, picture in stream:
-    if isinstance(picture, files.Unreadable):
-      skipped.append((name, picture.reason))
-      continue
-    block.images[len(block.names)] = picture
-    block.names.append(name)
-    if len(block.names) == BLOCK:
-      yield block
-      block = Block([], np.zeros((BLOCK, *shape), np.uint8))
-  if block.names:
-    yield block
-
-
 def sample(
     model: loaded.Model, count: int, seed: int, folder: Path, force: bool = False
 ) -> None:
   """Writes samples G(z) as PNGs, and SHEET, to `folder`; FileExistsError if something is there."""
   key, shown = jax.random.PRNGKey(seed), []
   with outputs.new_folder(folder, force, holds_pictures) as scratch:
-    for first in progress.over(range(0, count, BLOCK), -(-count // BLOCK), "samples"):
-      z = latents.sample(jax.random.fold_in(key, first), BLOCK, model.latent_dim)
+    for first in progress.over(range(0, count, blocks.BLOCK), -(-count // blocks.BLOCK), "samples"):
+      z = latents.sample(jax.random.fold_in(key, first), blocks.BLOCK, model.latent_dim)
       pixels = np.asarray(to_uint8(model.G(z), model.value_range))
       for i, picture in enumerate(pixels[:count - first], start=first):
         _save(picture, scratch / f"{i:06d}.png")
@@ -171,23 +138,6 @@ def sample(
 def holds_pictures(folder: Path) -> bool:
   """Whether a folder holds PNGs, in folders or not, and nothing else."""
   return all(path.is_dir() or path.suffix == ".png" for path in folder.rglob("*"))
-
-
-def _find(folder: str) -> folders.Found:
-  if not os.path.isdir(folder):
-    raise FileNotFoundError(f"There is no folder {folder!r}: --images names one with pictures.")
-  found = folders.scan(folder)
-  if not found.pictures:
-    kinds, left = ", ".join(codec.EXTENSIONS), survey.left_out(found.left, "")
-    raise ValueError(
-        f"{folders.escape(folder)} holds no pictures ({kinds}){left}: name another by --images."
-    )
-  return found
-
-
-def _holds(folder: Path, inner: str) -> bool:
-  """Whether `inner` is the folder, or lies in it."""
-  return Path(inner).resolve().is_relative_to(folder.resolve())
 
 
 def find_layer(model: loaded.Model, name: str) -> str:
@@ -213,7 +163,7 @@ def _writer(task: Task) -> Any:
 
 
 def _program(task: Task) -> Any:
-  """A jitted function: uint8 [BLOCK, H, W, C] -> {"code", "features", "pairs" if asked for}."""
+  """A jitted function: uint8 [B, H, W, C] -> {"code", "features", "pairs" if asked for}."""
   model, size = task.model, task.model.image_shape[0]
   @jax.jit
   def run(images: jax.Array) -> dict[str, Any]:
@@ -223,20 +173,6 @@ def _program(task: Task) -> Any:
       found["pairs"] = shrink(images, size), to_uint8(model.G(code), model.value_range)
     return found
   return run
-
-
-def _ahead(
-    run: Any, blocks_of_pictures: Iterator[Block]
-) -> Iterator[tuple[Block, dict[str, Any]]]:
-  """(block, run(its images)), a block behind: the next is under way while one is written."""
-  before = None
-  for block in blocks_of_pictures:
-    now = block, run(block.images)
-    if before:
-      yield before
-    before = now
-  if before:
-    yield before
 
 
 def _write_pairs(folder: Path, names: list[str], x: chex.Array, back: chex.Array) -> None:
@@ -257,9 +193,7 @@ def _report(done: int, skipped: list[tuple[str, str]], listed: Path) -> None:
   print(f"{done:,} pictures{survey.left_out(skipped, str(listed))}.")
   if skipped:
     with outputs.new_file(listed, force=True) as path:
-      path.write_text("".join(
-          f"{folders.escape(name)}\t{folders.escape(reason)}\n" for name, reason in skipped
-      ), encoding="utf-8")
+      path.write_text(survey.listing(skipped), encoding="utf-8")
 
 
 def main(argv: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ import ml_collections
 from bigan_jax import models
 from bigan_jax.data import batches, survey
 from bigan_jax.evaluation import metrics, neighbours_job, pictures, probe_job
+from bigan_jax.evaluation.anomaly import in_training
 from bigan_jax.exchange import loaded
 from bigan_jax.machine import devices
 from bigan_jax.runs.workdir import check_run, open_run
@@ -40,10 +41,14 @@ def train(config: ml_collections.ConfigDict, workdir: str) -> bool:
     rules.validate_batch(config.batch_size, train_set.size, jax.device_count())
     objective, networks = OBJECTIVES[config.objective], models.build(config.model)
     judge = metrics.judge(config, networks, objective, train_set, judged_set)
-    best = judge.criterion(config.eval.best)
+    others = {}
+    if config.eval.anomaly:
+      others[in_training.COLUMN] = in_training.evaluator(config, networks, train_set)
+    best = judge.criterion(config.eval.best, tuple(others))
     with open_run(workdir, config.to_dict(), rules.FREE_TO_CHANGE, best) as run:
       run.agree_on_data(survey.fingerprint(train_set.about), config.data.accept_change)
-      evaluators = [*judge.evaluators(), pictures.painter(judge, run.write_picture)]
+      painter = pictures.painter(judge, run.write_picture)
+      evaluators = [*judge.evaluators(), *others.values(), painter]
       training = learner.prepare(config, run, train_set, batches.assembler(config), evaluators)
       learner.train(training, interrupted)
       return interrupted()

@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 
 import numpy as np
@@ -23,9 +24,9 @@ from tests.conftest import TINY
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 FILLED = {  # What stands for a placeholder.
-    "RUN": "runs/digits", "OUT": "out", "MODEL": "digits-bigan", "DIR": "pictures", "S": "0",
-    "N": "2", "JOB": "configs/neighbours.py", "PREFIX": "weights/bigan", "VARIANT": "bigan",
-    "configs/X.py": "configs/mnist.py", "HOST:PORT": "localhost:1234",
+    "RUN": "runs/digits", "OUT": "out", "MODEL": "digits-bigan", "DIR": "pictures", "GOOD": "good",
+    "S": "0", "N": "2", "JOB": "configs/neighbours.py", "PREFIX": "weights/bigan",
+    "VARIANT": "bigan", "configs/X.py": "configs/mnist.py", "HOST:PORT": "localhost:1234",
 }
 NEEDS = {"cluster", "GPU", "ImageNet"}
 NEEDING = ("configs/imagenet", "bigan_jax.import_official", "bigan_jax.benchmark", "--config.stop")
@@ -80,6 +81,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     place.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.RandomState(i).randint(256, size=(24, 24, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(place)
+  for i in range(12):
+    shutil.copytree(path / "pictures" / "a", path / "good" / str(i))
   return path
 
 
@@ -106,7 +109,8 @@ def test_commands_run_as_printed(folder: pathlib.Path, forked_python: pathlib.Pa
 
 def test_every_kind_of_program_is_among_them() -> None:
   programs = {command.split()[2] for command in KINDS}
-  assert {"bigan_jax.main", "bigan_jax.export", "bigan_jax.features"} <= programs
+  programs_of_pages = {"main", "anomaly", "export", "features"}
+  assert {f"bigan_jax.{name}" for name in programs_of_pages} <= programs
   configs = {name for name in CUT if any(f"configs/{name}" in command for command in KINDS)}
   assert configs >= {"digits", "mnist", "image_folder", "linear_probe"}
 

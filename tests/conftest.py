@@ -25,9 +25,9 @@ from tests import forks
 
 TESTS = pathlib.Path(__file__).parent
 SLOW = (  # folders and files that compile and train for more than some seconds
-    "benchmark/benchmark", "colab", "commands", "data/stream", "environments",
-    "evaluation/encoders", "evaluation/layer", "evaluation/linear", "evaluation/logistic",
-    "evaluation/m", "evaluation/n", "evaluation/probe", "evaluation/retrieval",
+    "anomaly", "benchmark/benchmark", "colab", "commands", "data/stream", "environments",
+    "evaluation/anomaly/in", "evaluation/encoders", "evaluation/layer", "evaluation/linear",
+    "evaluation/logistic", "evaluation/m", "evaluation/n", "evaluation/probe", "evaluation/retrieval",
     "exchange/exported", "export", "features", "golden", "import_official", "jobs", "kills",
     "machine/processes", "main", "models", "photos", "pipeline", "runs/workdir", "training",
     "transfer",

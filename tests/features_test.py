@@ -51,7 +51,7 @@ def task(model: features.loaded.Model, folder: pathlib.Path, **changes: object) 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-  monkeypatch.setattr(features, "BLOCK", 4)
+  monkeypatch.setattr(features.blocks, "BLOCK", 4)
 
 
 def rows(path: pathlib.Path) -> dict[str, np.ndarray]:

@@ -118,6 +118,7 @@ def module(name: str, *flags: str) -> list[str]:
 
 @pytest.mark.parametrize("name, flags, seconds", [
     ("main", "--config=digits --workdir=OUT", 0.3),
+    ("anomaly", "--model=OUT --out=OUT", 0.4),
     ("export", "--workdir=OUT --out=OUT", 0.5),
     ("features", "--model=OUT --images=OUT --out=OUT", 0.4),
     ("import_official", "--params=OUT --config=imagenet --workdir=OUT", 0.3),

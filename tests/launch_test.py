@@ -194,7 +194,7 @@ def test_local_processes_all_get_a_signal(
 
 
 TABLES = {"table1": ["OUT"], "table2": ["OUT", "RUN"], "table3": ["OUT", "RUN"],
-          "photos": ["OUT", "cifar10"]}
+          "photos": ["OUT", "cifar10"], "anomaly": ["OUT", "mnist"]}
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -12,7 +12,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from bigan_jax.data import fake, prepare, preprocess, sources, survey
+from bigan_jax.data import fake, labels, prepare, preprocess, sources, survey
 from bigan_jax.data.batch import Batch
 from bigan_jax.data.splits import Split, Stored
 from bigan_jax.machine import processes
@@ -56,8 +56,9 @@ def load(
   data, shape = config.data, tuple(config.model.encoder_shape)
   if data.name == "fake":
     train, judged = (fake.split(count, shape, data.edge, count) for count in FAKE_IMAGES)
-    print(survey.line(fake.about(train, judged)))
-    return train._replace(about=fake.about(train, judged)), judged
+    train, judged = labels.keep(data, train._replace(about=fake.about(train, judged)), judged)
+    print(survey.line(train.about))
+    return train, judged
   many = may_stream and processes.count() > 1
   most_bytes = resident_bytes(data.resident_gb) if may_stream else math.inf
   with processes.together():
@@ -66,6 +67,7 @@ def load(
         validation_share=data.validation_share, max_labels=data.max_labels,
         most_bytes=0 if many else most_bytes,
     )
+    train, judged = labels.keep(data, train, judged)
     if many:  # Each is going to read its own part.
       train = train._replace(resident=train.memory() <= most_bytes)
   sizes = processes.everyones(train.size)
@@ -77,6 +79,20 @@ def load(
   if train.shape:
     validate_shape(config, train.shape)
   return train, judged
+
+
+def held_out(config: ml_collections.ConfigDict) -> tuple[Split | Stored, tuple[str, ...]]:
+  """(pictures to judge by of all classes, trained on or not, names of the classes); as `load`."""
+  data, shape = config.data, tuple(config.model.encoder_shape)
+  if data.name == "fake":
+    train, judged = (fake.split(count, shape, data.edge, count) for count in FAKE_IMAGES)
+    return judged, fake.about(train, judged).classes
+  with processes.together():
+    train, judged = sources.load_experiment(
+        data.name, data.splits, config.data_dir, data.path, edge=data.edge,
+        validation_share=data.validation_share, max_labels=data.max_labels, most_bytes=0,
+    )
+  return _in_channels(train, judged, shape[2])[1], train.about.classes
 
 
 def _in_channels(

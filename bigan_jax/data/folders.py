@@ -1,6 +1,7 @@
 """What lies in a folder of pictures: the files that are read, and those that are left out."""
 
 import os
+import pathlib
 from typing import NamedTuple
 
 from bigan_jax.data import codec
@@ -89,6 +90,11 @@ def _starts_as_picture(path: str) -> bool:
       return file.read(8).startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"))
   except OSError:
     return False
+
+
+def holds(folder: str | os.PathLike[str], inner: str | os.PathLike[str]) -> bool:
+  """Whether `inner` is the folder, or lies in it, links followed."""
+  return pathlib.Path(inner).resolve().is_relative_to(pathlib.Path(folder).resolve())
 
 
 def escape(name: str) -> str:

@@ -102,6 +102,16 @@ class Stored(NamedTuple):
     self._check(labels)
     return pictures, labels
 
+  def read_labels(self) -> np.ndarray:
+    """The labels of all pictures, which are not decoded: int32 [N]."""
+    labels = np.zeros(self.size, np.int32)
+    with self.blame():
+      for start in range(0, self.size, BLOCK):
+        examples = self.source.__getitems__(self.indices[start:start + BLOCK].tolist())
+        labels[start:start + len(examples)] = [example.get("label", 0) for example in examples]
+    self._check(labels)
+    return labels
+
   def read(self) -> Split:
     """Decodes all pictures into memory."""
     if not self.shape:

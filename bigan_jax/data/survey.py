@@ -100,6 +100,29 @@ def line(found: Survey) -> str:
   ) + left_out(found.left, found.listed)
 
 
+def find(folder: str, flag: str) -> folders.Found:
+  """What lies in a folder of pictures that `flag` names.
+
+  Raises:
+    FileNotFoundError: there is no such folder.
+    ValueError: it holds no pictures.
+  """
+  if not os.path.isdir(folder):
+    raise FileNotFoundError(f"There is no folder {folder!r}: {flag} names one with pictures.")
+  found = folders.scan(folder)
+  if not found.pictures:
+    kinds, left = ", ".join(codec.EXTENSIONS), left_out(found.left, "")
+    raise ValueError(
+        f"{folders.escape(folder)} holds no pictures ({kinds}){left}: name another by {flag}."
+    )
+  return found
+
+
+def listing(left: Sequence[tuple[str, str]]) -> str:
+  """A line for each of what was left out: name, tab, reason."""
+  return "".join(f"{folders.escape(name)}\t{folders.escape(why)}\n" for name, why in left)
+
+
 def left_out(left: Sequence[tuple[str, str]], listed: str) -> str:
   """'; left out: 90 .heic, 3 unreadable (1 may not be read, 2 cannot be decoded; listed in FILE)'.
 

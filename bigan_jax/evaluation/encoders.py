@@ -167,14 +167,18 @@ def pictures(
 def data_settings(
     data: ml_collections.ConfigDict, encoder: ml_collections.ConfigDict
 ) -> ml_collections.ConfigDict:
-  """A judging job's `data` section, completed by that of the encoder's run."""
+  """A judging job's `data` section, completed by that of the encoder's run, but for its classes.
+
+  What was trained on a few is judged by all, unless the job says otherwise.
+  """
   found = ml_collections.ConfigDict(data.to_dict())
   if not found.name:
     defaults = downstream.base("").data
     changed = rules.changed_data(data, defaults)
     own = {name: v for name, v in changed.items() if name not in downstream.OWN_DATA}
     rules.refuse_unused(encoder.data.name, own)
-    return ml_collections.ConfigDict({**data.to_dict(), **encoder.data.to_dict(), **changed})
+    theirs = {n: value for n, value in encoder.data.items() if n not in rules.CLASSES}
+    return ml_collections.ConfigDict({**data.to_dict(), **theirs, **changed})
   found.splits = found.splits or configs.data_section().splits
   if found.name != "voc" and not found.edge:
     side = encoder.model.encoder_shape[0] if found.name in prepare.PICTURES else 0

@@ -1,6 +1,6 @@
 """The metrics of the paper and of the authors' code, under their names (reference section 7)."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from absl import logging
@@ -54,16 +54,17 @@ class Judge(NamedTuple):
       found += [self.encoder, self.reconstruction, self.sample_reconstruction]
     return found + ([self.discriminator] if plain_D else [])
 
-  def criterion(self, name: str) -> tuple[str, str]:
+  def criterion(self, name: str, others: Sequence[str] = ()) -> tuple[str, str]:
     """(metric, "max" or "min") by which the best networks are kept.
 
     Args:
       name: config.eval.best, a metric with a better way; "": what training improves.
+      others: what other evaluators measure.
 
     Raises:
       ValueError: the evaluators do not give it.
     """
-    measured = ["NND", "NND/10", "NND/100"]
+    measured = ["NND", "NND/10", "NND/100", *others]
     plain_D = "D" in self.objective.players and not self.objective.joint
     if "E" in self.objective.players:
       sees = self.views(self.images.images[:1])

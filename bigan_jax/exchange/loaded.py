@@ -40,6 +40,7 @@ class Model(NamedTuple):
     layers: {layer of E: shape of its activation, without the batch}.
     sizes: {network that there is: number of its parameters}.
     feature_layer: whose activations are the features that the paper judges.
+    hidden_layer: of D, the last before its logit.
     config: of the training run. step: after how many updates. metrics: the evaluation there.
   """
 
@@ -55,6 +56,7 @@ class Model(NamedTuple):
   layers: dict[str, Shape]
   sizes: dict[str, int]
   feature_layer: str
+  hidden_layer: str
   config: ml_collections.ConfigDict
   step: int
   metrics: dict[str, Any]
@@ -132,7 +134,17 @@ def load(path: str, step: str | int = "latest") -> Model:
   Raises:
     FileNotFoundError, ValueError, OSError: as pretrained.read.
   """
-  config, networks, variables, step, metrics = read(path, step)
+  return assemble(read(path, step), path)
+
+
+def assemble(found: pretrained.Pretrained, path: str) -> Model:
+  """Networks as functions.
+
+  Args:
+    found: the networks that there are.
+    path: where they come from, for messages.
+  """
+  config, networks, variables, step, metrics = found
   variables = jax.device_put(variables)
   how, model = files.view(config), config.model
   image_shape, z_shape = tuple(model.image_shape), (model.latent_dim,)
@@ -149,7 +161,8 @@ def load(path: str, step: str | int = "latest") -> Model:
   sizes = {name: sum(a.size for a in jax.tree.leaves(v["params"])) for name, v in variables.items()}
   return Model(
       E, G, D, functools.partial(pictures.preprocess, how=how), how, how.value_range, how.shape,
-      image_shape, model.latent_dim, layers, sizes, networks.E.feature_layer, config, step, metrics,
+      image_shape, model.latent_dim, layers, sizes, networks.E.feature_layer,
+      networks.D.feature_layer, config, step, metrics,
   )
 
 

@@ -28,17 +28,17 @@ def preprocess(images: Picture | Sequence[Picture], how: files.View) -> np.ndarr
     TypeError: they are no pictures, or not uint8.
     ValueError: there is none; they are channels first, or of other shapes.
   """
-  pictures = _listed(images, how)
+  pictures = listed(images, how)
   if not pictures:
     raise ValueError("preprocess was given no picture: give one or more.")
   low, high = how.value_range
   found = np.empty((len(pictures), *how.shape), np.float32)
   for i, picture in enumerate(pictures):
-    found[i] = _seen(picture, how)
+    found[i] = seen(picture, how)
   return found * np.float32((high - low) / 255) + np.float32(low)
 
 
-def _listed(images: Any, how: files.View) -> list[Any]:
+def listed(images: Any, how: files.View) -> list[Any]:
   """The pictures of a batch; [the picture] of one."""
   if isinstance(images, Image.Image):
     return [images]
@@ -56,7 +56,7 @@ def _listed(images: Any, how: files.View) -> list[Any]:
   return list(images) if images.ndim in (3, 4) else [images]
 
 
-def _seen(picture: Any, how: files.View) -> np.ndarray:
+def seen(picture: Any, how: files.View) -> np.ndarray:
   """One picture as uint8 how.shape."""
   if isinstance(picture, Image.Image):
     reason = codec.refusal(picture, how.edge) if min(picture.size) else "empty"
@@ -78,7 +78,7 @@ def _seen(picture: Any, how: files.View) -> np.ndarray:
   _check_last(picture.shape, picture.shape)
   if picture.shape == how.shape and how.edge == max(how.shape[:2]):
     return picture
-  return _seen(Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture), how)
+  return seen(Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture), how)
 
 
 def _unread(picture: Image.Image) -> Image.Image:

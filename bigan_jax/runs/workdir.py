@@ -239,7 +239,7 @@ def check_config(
   if saved is not None:
     there, here = _fields(saved), _fields(config)
     differing = [name for name in sorted(there | here)
-                 if _shown(there, name) != _shown(here, name)
+                 if there.get(name, "") != here.get(name, "")  # "": a field of newer versions
                  and not any(f"{name}.".startswith(f"{field}.") for field in free)]
     if differing:
       each = "; ".join(f"{name} is {_shown(there, name)} there and {_shown(here, name)} here"

@@ -40,6 +40,7 @@ LEARNER = {  # of the runs of feature learners
     "EGr_b": Measure("chance level of EGr, from another x to G(E(x))"),
     "EGg": Measure("reconstruction error of samples", "down"),
     "EGg_b": Measure("chance level of EGg, from another sample"),
+    "AUROC": Measure("area under the ROC curve of anomalies; 0.5 is chance", "up"),
     "evaluation_seconds": Measure("seconds that the evaluation took"),
 }
 WITH_LABELS = {  # of the jobs that train with labels

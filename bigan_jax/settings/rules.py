@@ -11,25 +11,27 @@ from bigan_jax.settings.training import data_section
 PRECISIONS = ("float32", "tf32", "bfloat16")
 FREE_TO_CHANGE = (  # when a run is continued: fields that its results do not depend on
     "data_dir", "stop_epoch", "steps_per_dispatch", "save_every", "eval.every", "eval.best",
-    "data.path", "data.accept_change", "data.classes", "data.resident_gb", "data.workers",
-    "proposals.cache_dir",
+    "eval.anomaly", "data.path", "data.accept_change", "data.classes", "data.resident_gb",
+    "data.workers", "proposals.cache_dir",
 )
 LISTS = {  # of numbers above 0, or of a lower and a higher one
     "model.image_shape": (28, 28, 1), "model.encoder_shape": (28, 28, 1),
     "model.value_range": (0.0, 1.0), "model.hidden": (4096, 4096),
 }
 CONVOLUTIONS = 5  # of the AlexNet that is E, or D
-NAMED_USE = ("splits", "edge", "flip")  # of a set of TFDS
+CLASSES = ("only_labels", "without_labels")  # of whatever has labels
+NAMED_USE = ("splits", "edge", "flip", *CLASSES)  # of a set of TFDS
 USES = {  # fields of config.data that a set has a use for, beside ALL_USE; fake takes any config
-    "image_folder": ("path", "splits", "edge", "flip", "validation_share"),
-    "imagenet_presized": ("path", "splits", "edge", "flip", "max_labels"),
+    "image_folder": ("path", "splits", "edge", "flip", "validation_share", *CLASSES),
+    "imagenet_presized": ("path", "splits", "edge", "flip", "max_labels", *CLASSES),
     "voc": ("path", "edge", "flip", "year", "classes"),
 }
 ALL_USE = ("name", "accept_change", "resident_gb", "workers")
 TAKE = {  # what does use a field
     "path": "configs/image_folder.py", "edge": "configs/image_folder.py",
     "flip": "configs/image_folder.py", "validation_share": "configs/image_folder.py",
-    "max_labels": "configs/imagenet.py", "year": "configs/voc_classification.py",
+    "max_labels": "configs/imagenet.py", "only_labels": "configs/mnist.py",
+    "without_labels": "configs/mnist.py", "year": "configs/voc_classification.py",
     "classes": "configs/voc_classification.py",
     "splits": "config.train_split and config.test_split",
 }
@@ -112,7 +114,15 @@ def changed_data(
 
 
 def refuse_unused(name: str, given: dict[str, Any]) -> None:
-  """Raises ValueError for the first field of config.data that the set `name` has no use for."""
+  """Raises ValueError for the first field of config.data that the set `name` has no use for.
+
+  And for fields that choose its classes twice.
+  """
+  if set(CLASSES) <= given.keys():
+    raise ValueError(
+        f"config.data.only_labels is {given['only_labels']!r} and config.data.without_labels"
+        f" {given['without_labels']!r}: give one of them."
+    )
   for field, value in given.items():
     if name != "fake" and field not in (*ALL_USE, *USES.get(name, NAMED_USE)):
       raise ValueError(

@@ -20,6 +20,8 @@ def data_section() -> ml_collections.ConfigDict:
   data.flip = False  # mirror training images with probability 1/2
   data.validation_share = 0.1  # of a folder without a split of its own
   data.max_labels = 0  # only images of the first so many classes; 0: all
+  data.only_labels = ""  # only images of these classes, by number or name: "horse,3"; "": all
+  data.without_labels = ""  # only images of all classes but these, likewise; "": all
   data.accept_change = False  # go on with a run though its pictures or classes changed
   data.resident_gb = 0.0  # train on larger sets from disk; 0: larger than what memory holds
   data.workers = 0  # processes that decode those; 0: threads
@@ -59,6 +61,7 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.eval.images = 10_000  # judged; 0: all
   config.eval.references = 50_000  # neighbours for 1-NN, of the training set; 0: all
   config.eval.samples = 100_000  # G(z) for NND and EGg
+  config.eval.anomaly = ""  # classes that are anomalies, by number or name: AUROC; "": none
   config.eval.best = ""  # metric that the best networks are kept by; "": EGr with an E, else NND
   return config
 

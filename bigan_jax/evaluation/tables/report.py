@@ -9,11 +9,9 @@ if __name__ == "__main__":
 
   interrupts.end_at_once()
 
-import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 import csv
 import html
-import io
 import json
 import pathlib
 from typing import Any, NamedTuple
@@ -22,23 +20,12 @@ from absl import flags
 import matplotlib
 from matplotlib import pyplot
 
+from bigan_jax.evaluation import web
 from bigan_jax.machine import disk
 from bigan_jax.settings import measures, program
 
 OUT = flags.DEFINE_string("out", None, "The HTML file to write.")
 COLUMNS = 3  # of plots
-STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 78rem; padding: 0 1rem;
-  color: #1a1a1a; background: #fff; }
-h1, h2, h3 { line-height: 1.2; } h2 { border-top: 1px solid #ccc; padding-top: 1.2rem; }
-table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .15rem .6rem; border-bottom: 1px solid #e4e4e4; text-align: right; }
-th:first-child, td:first-child { text-align: left; }
-.scroll { overflow-x: auto; } figure { display: inline-block; margin: .5rem 1rem .5rem 0;
-  vertical-align: top; } figcaption { color: #555; font-size: 13px; }
-img { max-width: 100%; image-rendering: pixelated; border: 1px solid #e4e4e4; }
-svg { max-width: 100%; height: auto; } details { margin: .6rem 0; }
-"""
 
 
 class Run(NamedTuple):
@@ -81,22 +68,6 @@ def short_names(folders: Sequence[pathlib.Path]) -> list[str]:
   raise ValueError(f"The same run folder is given twice: {', '.join(map(str, folders))}.")
 
 
-def table(rows: Iterable[Sequence[Any]]) -> str:
-  """An HTML table; the first row is its head."""
-  def line(cells: Sequence[Any], tag: str) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(show(c))}</{tag}>" for c in cells) + "</tr>"
-  head, *body = rows
-  inside = line(head, "th") + "".join(line(row, "td") for row in body)
-  return f'<div class="scroll"><table>{inside}</table></div>'
-
-
-def show(value: Any) -> str:
-  """A cell's text; numbers to four digits."""
-  if value is None:
-    return ""
-  return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
   """{"a": {"b": 1}} as {"a.b": 1}."""
   fields = {}
@@ -115,8 +86,8 @@ def configs(runs: Sequence[Run]) -> str:
   head = ["field", *(run.name for run in runs)]
   parts = [[n for n in names if differs(n)], [n for n in names if not differs(n)]]
   different, same = ([head] + [[n, *values[n]] for n in part] for part in parts)
-  shown = f"<h3>Where the configs differ</h3>{table(different)}" if parts[0] else ""
-  return f"{shown}<details><summary>The other fields</summary>{table(same)}</details>"
+  shown = f"<h3>Where the configs differ</h3>{web.table(different)}" if parts[0] else ""
+  return f"{shown}<details><summary>The other fields</summary>{web.table(same)}</details>"
 
 
 def last_numbers(runs: Sequence[Run]) -> str:
@@ -125,7 +96,7 @@ def last_numbers(runs: Sequence[Run]) -> str:
   rows = [
       [name, *(run.rows[-1].get(name) for run in runs), measures.describe(name)] for name in names
   ]
-  return table([["metric", *(run.name for run in runs), "what it is"], *rows])
+  return web.table([["metric", *(run.name for run in runs), "what it is"], *rows])
 
 
 def curves(runs: Sequence[Run]) -> str:
@@ -145,19 +116,17 @@ def curves(runs: Sequence[Run]) -> str:
         points = [(row["epoch"], row[name]) for row in run.rows if row.get(name) is not None]
         axis.plot([x for x, _ in points], [y for _, y in points], marker=".", label=run.name)
     figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    svg = io.StringIO()
-    figure.savefig(svg, format="svg", metadata={"Date": None})
+    drawn = web.svg(figure)
     pyplot.close(figure)
-  return svg.getvalue()[svg.getvalue().index("<svg"):]
+  return drawn
 
 
 def pictures(run: Run) -> str:
   """A run's pictures, inside the page."""
   def figure(name: str, path: pathlib.Path) -> str:
-    data = base64.b64encode(path.read_bytes()).decode()
-    label = html.escape(f"{name} ({path.stem})" if path.stem != name else name)
-    image = f'<img src="data:image/png;base64,{data}" alt="{label}">'
-    return f"<figure>{image}<figcaption>{label}</figcaption></figure>"
+    label = f"{name} ({path.stem})" if path.stem != name else name
+    image = web.image(path.read_bytes(), label)
+    return f"<figure>{image}<figcaption>{html.escape(label)}</figcaption></figure>"
   return "".join(figure(*item) for item in run.pictures.items())
 
 
@@ -171,11 +140,10 @@ def page(runs: Sequence[Run]) -> str:
     parts.append(f"<h2>{html.escape(run.name)}</h2>")
     for path in run.tables:
       with open(path, newline="") as file:
-        parts.append(f"<h3>{html.escape(path.stem)}</h3>{table(csv.reader(file))}")
+        parts.append(f"<h3>{html.escape(path.stem)}</h3>{web.table(csv.reader(file))}")
     parts.append(pictures(run))
   parts += ["<h2>Configs</h2>", configs(runs)]
-  head = f'<meta charset="utf-8"><title>bigan_jax report</title><style>{STYLE}</style>'
-  return f"<!doctype html><html lang=\"en\"><head>{head}</head><body>{''.join(parts)}</body></html>"
+  return web.document("bigan_jax report", "".join(parts))
 
 
 def main(argv: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from bigan_jax.evaluation import web
 from bigan_jax.evaluation.tables import report
 
 VOID = {"meta", "img", "br"}
@@ -76,7 +77,7 @@ def test_a_job_without_curves(tmp_path: pathlib.Path) -> None:
 
 
 def test_no_number_is_lost_to_rounding_that_matters() -> None:
-  assert [report.show(v) for v in (None, 0.6931472, 97.25, 1902592, "x")] == [
+  assert [web.show(v) for v in (None, 0.6931472, 97.25, 1902592, "x")] == [
       "", "0.6931", "97.25", "1902592", "x"]
 
 

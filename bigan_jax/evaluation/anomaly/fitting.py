@@ -1,0 +1,85 @@
+"""A score, what normal pictures get, and the threshold that follows."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from bigan_jax.evaluation.anomaly import measuring, normal, scores
+from bigan_jax.exchange import loaded
+from bigan_jax.settings.arguments import nearest
+
+CONTAMINATION, NEIGHBOURS = 0.05, 5  # where nobody says otherwise
+
+
+class Options(NamedTuple):
+  """What a person chooses.
+
+  score: of `scores.TITLES`; "": the best that the networks allow.
+  contamination: share of the normal pictures that may lie above the threshold.
+  neighbours: how many normal pictures the score `neighbours` looks at.
+  """
+
+  score: str = ""
+  contamination: float = CONTAMINATION
+  neighbours: int = NEIGHBOURS
+
+
+class Fitted(NamedTuple):
+  """What pictures are judged by.
+
+  score: that counts. normal: what normal pictures get. threshold: of the score.
+  """
+
+  score: str
+  normal: normal.Normal
+  threshold: float
+
+
+def fit(
+    model: loaded.Model, source: measuring.Source, options: Options, title: str = ""
+) -> tuple[Fitted, measuring.Measured]:
+  """Learns from normal pictures, and says which could not be read.
+
+  Of more than `most` those are used that lie evenly among them.
+
+  Raises:
+    ValueError: too few pictures; the networks do not allow the score, or hold NaN or infinity.
+  """
+  check_contamination(options.contamination)
+  score = choose(model, options.score)
+  count = len(source.names)
+  used = min(count, most(model))
+  measured = measuring.measure(model, source, np.arange(used) * count // used, title=title)
+  found = normal.fit(measured.scores, options.neighbours)
+  limit = float(np.quantile(found.held_out[score], 1 - options.contamination))
+  return Fitted(score, found, limit), measured
+
+
+def most(model: loaded.Model) -> int:
+  """How many normal pictures are used at most."""
+  return normal.most(int(np.prod(model.layers.get(model.feature_layer, (0,)))))
+
+
+def choose(model: loaded.Model, score: str) -> str:
+  """A score by its name, or the default where that is empty.
+
+  Raises:
+    ValueError: there is none of that name, or the networks do not allow it.
+  """
+  able, players = scores.available(model), " and ".join(sorted(model.sizes))
+  if score and score not in scores.TITLES:
+    raise ValueError(f"Unknown score {score!r}: {nearest(score, tuple(scores.TITLES))}")
+  if not able:
+    raise ValueError(f"No score can be had of {players} alone: export the run again, or name its "
+                     "folder.")
+  if score and score not in able:
+    raise ValueError(f"The score {score} cannot be had of {players} of {model.config.objective}: "
+                     f"choose from {', '.join(able)}.")
+  return score or scores.default(model)
+
+
+def check_contamination(contamination: float) -> None:
+  """Raises ValueError unless it is a share."""
+  if not 0 < contamination < 1:
+    raise ValueError(f"contamination is {contamination}, but must be above 0 and below 1: the share"
+                     " of normal pictures that may lie above the threshold.")

@@ -1,0 +1,133 @@
+"""Anomaly scores that a picture has by itself, from a BiGAN's networks: higher is stranger.
+
+x is the picture, x' = G(E(x)) its reconstruction, f the last hidden layer of D. EGBAD is Zenati et
+al., "Efficient GAN-Based Anomaly Detection", arXiv 1802.06222, and its authors' code.
+"""
+
+import functools
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from bigan_jax.data.preprocess import Range, shrink, to_native
+from bigan_jax.exchange import loaded
+
+EGBAD_WEIGHT = 0.1  # of D's features; the rest is of pixels (EGBAD's code)
+TITLES = {
+    "pixels": "mean |x - x'| of pixels",
+    "features": "mean |f(x, E(x)) - f(x', E(x))| of D's last hidden layer",
+    "egbad": "EGBAD: 0.9 of the sum over pixels, 0.1 of that over D's features",
+    "discriminator": "cross-entropy of D(x, E(x)) against real",
+    "code": "mean |E(x) - E(x')|",
+    "neighbours": "mean distance of E's last hidden layer to the nearest normal pictures",
+    "combined": "mean of pixels and neighbours, each standardised by held-out normal pictures",
+}
+COMBINED = ("pixels", "neighbours")  # those that `combined` is of
+PREFERRED = ("combined", "neighbours", "pixels", "discriminator")  # the first that there is
+FEATURES = "e-"  # beside the scores: what `neighbours` compares
+
+
+class Look(NamedTuple):
+  """Pictures as D sees them, and made again: both float32 [B, H, W, C] in the native range."""
+
+  x: jax.Array
+  back: jax.Array
+
+
+def available(model: loaded.Model) -> tuple[str, ...]:
+  """The scores that a model's networks allow, of TITLES.
+
+  Without E there is D's verdict on x alone; without D, what E and G say. Where E sees larger
+  pictures than G makes (generalised BiGAN), E cannot see x', and there is no `code`.
+  """
+  judged = "D" in model.sizes
+  if model.E is None:
+    return ("discriminator",) if judged else ()
+  lacking = set() if judged else {"features", "egbad", "discriminator"}
+  lacking |= set() if model.encoder_shape == model.image_shape else {"code"}
+  return tuple(name for name in TITLES if name not in lacking)
+
+
+def default(model: loaded.Model) -> str:
+  """The score that counts where nobody chose one."""
+  return next(name for name in PREFERRED if name in available(model))
+
+
+def look(model: loaded.Model, images: chex.Array) -> Look:
+  """x and G(E(x)) of pictures uint8 [B, *encoder_shape]."""
+  code, _ = model.E(_native(images, model.value_range, 0))
+  return Look(_native(images, model.value_range, model.image_shape[0]), model.G(code))
+
+
+def measure(model: loaded.Model, images: chex.Array) -> dict[str, jax.Array]:
+  """All that pictures have by themselves.
+
+  Args:
+    images: uint8 [B, *encoder_shape].
+
+  Returns:
+    {score: [B]} of `available`, but for `neighbours` and `combined`; FEATURES: [B, f], if there is
+    an E.
+  """
+  x = _native(images, model.value_range, model.image_shape[0])
+  if model.E is None:
+    return {"discriminator": discriminator(model.D(x)[0])}
+  code, layers = model.E(_native(images, model.value_range, 0))
+  back = model.G(code)
+  found = {"pixels": mean_distance(x, back), FEATURES: layers[model.feature_layer].reshape(
+      len(images), -1)}
+  if model.encoder_shape == model.image_shape:
+    found["code"] = mean_distance(code, model.E(back)[0])
+  if "D" in model.sizes:
+    given = (code,) if "z" in loaded.judged_shapes(model.config) else ()
+    (logits, real), (_, fake) = model.D(x, *given), model.D(back, *given)
+    f, f_back = real[model.hidden_layer], fake[model.hidden_layer]
+    found["features"] = mean_distance(f, f_back)
+    found["egbad"] = egbad(Look(x, back), f, f_back, model.value_range)
+    found["discriminator"] = discriminator(logits)
+  return found
+
+
+@jax.jit
+def mean_distance(a: jax.Array, b: jax.Array) -> jax.Array:
+  """Mean absolute difference of each of [B, ...] to its pair: [B]."""
+  return jnp.mean(jnp.abs(a - b).reshape(a.shape[0], -1), axis=1)
+
+
+@functools.partial(jax.jit, static_argnames="value_range")
+def egbad(pair: Look, f: jax.Array, f_back: jax.Array, value_range: Range) -> jax.Array:
+  """0.9 sum |x - x'| + 0.1 sum |f - f'|: [B]; pixels as in the authors' code, from -1 to 1."""
+  low, high = value_range
+  total = lambda a, b: jnp.sum(jnp.abs(a - b).reshape(a.shape[0], -1), axis=1)
+  pixels = total(pair.x, pair.back) * (2 / (high - low))
+  return (1 - EGBAD_WEIGHT) * pixels + EGBAD_WEIGHT * total(f, f_back)
+
+
+@jax.jit
+def discriminator(logits: jax.Array) -> jax.Array:
+  """Cross-entropy of D's logits [B] against "real", as the paper of EGBAD writes it: [B]."""
+  return jax.nn.softplus(-logits)
+
+
+@functools.partial(jax.jit, static_argnames="k")
+def neighbours(features: jax.Array, references: jax.Array, k: int) -> jax.Array:
+  """Mean Euclidean distance of features [B, f] to the k nearest of references [N, f]: [B]."""
+  squares = (jnp.sum(jnp.square(features), axis=1)[:, None]
+             + jnp.sum(jnp.square(references), axis=1)[None])
+  products = jnp.matmul(features, references.T, precision="highest")
+  nearest = -jax.lax.top_k(2 * products - squares, k)[0]
+  return jnp.mean(jnp.sqrt(jnp.maximum(nearest, 0)), axis=1)
+
+
+@jax.jit
+def residual(pair: Look) -> jax.Array:
+  """|x - x'|, the mean over colours: [B, H, W], in the native range's units."""
+  return jnp.mean(jnp.abs(pair.x - pair.back), axis=-1)
+
+
+@functools.partial(jax.jit, static_argnames=("value_range", "size"))
+def _native(images: jax.Array, value_range: Range, size: int) -> jax.Array:
+  """uint8 pictures in the native range, made smaller as D's are; size 0: as large as they are."""
+  return to_native(shrink(images, size) if size else images, value_range)
