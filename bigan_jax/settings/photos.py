@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from bigan_jax.settings.arguments import nearest, parse_argument
+from bigan_jax.settings.arguments import MODERN, nearest, parse_argument
 from bigan_jax.settings.training import base, encoder_out_stddev, scale_batch
 
 ENCODERS = ("conv", "alexnet")
@@ -19,7 +19,7 @@ def photos_of_32(argument: str) -> ml_collections.ConfigDict:
     ValueError: another encoder.
   """
   objective, values = parse_argument(
-      argument, {"recipe": "paper", "batch": 0, "encoder": ENCODERS[0]}
+      argument, {"recipe": "paper", "batch": 0, "encoder": ENCODERS[0]}, recipes=MODERN
   )
   encoder, official = values["encoder"], values["recipe"] == "official"
   if encoder not in ENCODERS:
@@ -33,6 +33,8 @@ def photos_of_32(argument: str) -> ml_collections.ConfigDict:
   config.model = _networks(objective, official)
   if encoder == "alexnet":
     _enlarge(config, official)
+  if values["recipe"] == "modern":
+    modernise(config)
   return scale_batch(config, values["batch"])
 
 
@@ -59,4 +61,19 @@ def _enlarge(config: ml_collections.ConfigDict, official: bool) -> None:
   out_stddev = config.model.E.out_stddev
   config.model.E = ml_collections.ConfigDict(
       {"widths": (96, 256, 384, 384, 256), "first_bn": not official, "out_stddev": out_stddev}
+  )
+
+
+def modernise(config: ml_collections.ConfigDict) -> None:
+  """What has been learned since, part by part (docs/modern.md), in a config of either network."""
+  joint = config.objective == "bigan"
+  config.loss = "hinge"
+  config.average = 0.999
+  config.augment = ("flip", "translation")
+  config.views = joint
+  config.optim.E_rate_factor = 4.0
+  config.optim.weight_decay = 0.0
+  config.model.family = {"dim": "dim_pairs", "dim_alexnet_E": "dcgan_pairs"}[config.model.family]
+  config.model.D = ml_collections.ConfigDict(
+      {"width": 64, "hidden": 512, "norm": "spectral", "unary": joint}
   )

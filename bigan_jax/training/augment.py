@@ -5,10 +5,14 @@ Flip, translation and crop are products with a matrix for the rows and one for t
 picture: on CPUs gathers would take longer than a training step, products do not.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import chex
 import jax
 import jax.numpy as jnp
 
+from bigan_jax.data.batch import Batch
 from bigan_jax.data.preprocess import Range
 
 KINDS = ("flip", "translation", "cutout", "colour")
@@ -17,9 +21,39 @@ SHIFT = 1 / 8  # of the side: at most so far (DiffAugment)
 HOLE = 1 / 2  # of the side: the square that is cut out (DiffAugment)
 
 
-def draw(key: chex.PRNGKey, count: int) -> jax.Array:
-  """The random numbers of `count` views, uniform in [0, 1): [count, DRAWS]."""
-  return jax.random.uniform(key, (count, DRAWS))
+class Views(NamedTuple):
+  """How pictures are shown in training.
+
+  Attributes:
+    kinds: of KINDS, what D's pictures go through, real and made-up ones alike.
+    encoder: E sees a view of its own of the same pictures; else it sees them as they are.
+    value_range: of pixels.
+  """
+
+  kinds: tuple[str, ...]
+  encoder: bool
+  value_range: Range
+
+  def show(self, batch: Batch, draws: jax.Array) -> Batch:
+    """What E sees, by draws [B, 3, DRAWS]."""
+    if not self.encoder:
+      return batch
+    x_encoder = view(batch.x_encoder, draws[:, 0], self.kinds, self.value_range)
+    return batch._replace(x_encoder=x_encoder)
+
+  def look(self, draws: jax.Array) -> Callable[[jax.Array], jax.Array]:
+    """What D sees of stacked real and made-up pictures [2 B, H, W, C]."""
+    both = jnp.concatenate([draws[:, 1], draws[:, 2]])
+    return lambda x: view(x, both, self.kinds, self.value_range)
+
+
+def draw(key: chex.PRNGKey, count: int, axis_name: str | None) -> jax.Array:
+  """This device's share [count, 3, DRAWS] of one draw for all, uniform in [0, 1)."""
+  key = jax.random.fold_in(key, 1)  # apart from that of z
+  if axis_name is None:
+    return jax.random.uniform(key, (count, 3, DRAWS))
+  draws = jax.random.uniform(key, (count * jax.lax.axis_size(axis_name), 3, DRAWS))
+  return jax.lax.dynamic_slice_in_dim(draws, jax.lax.axis_index(axis_name) * count, count)
 
 
 def view(x: jax.Array, draws: jax.Array, kinds: tuple[str, ...], value_range: Range) -> jax.Array:
