@@ -2,6 +2,7 @@
 
 import ml_collections
 
+from bigan_jax.settings import modern
 from bigan_jax.settings.arguments import MODERN, nearest, parse_argument
 from bigan_jax.settings.training import base, encoder_out_stddev, scale_batch
 
@@ -34,7 +35,7 @@ def photos_of_32(argument: str) -> ml_collections.ConfigDict:
   if encoder == "alexnet":
     _enlarge(config, official)
   if values["recipe"] == "modern":
-    modernise(config)
+    modern.modernise(config)
   return scale_batch(config, values["batch"])
 
 
@@ -63,17 +64,3 @@ def _enlarge(config: ml_collections.ConfigDict, official: bool) -> None:
       {"widths": (96, 256, 384, 384, 256), "first_bn": not official, "out_stddev": out_stddev}
   )
 
-
-def modernise(config: ml_collections.ConfigDict) -> None:
-  """What has been learned since, part by part (docs/modern.md), in a config of either network."""
-  joint = config.objective == "bigan"
-  config.loss = "hinge"
-  config.average = 0.999
-  config.augment = ("flip", "translation")
-  config.views = joint
-  config.optim.E_rate_factor = 4.0
-  config.optim.weight_decay = 0.0
-  config.model.family = {"dim": "dim_pairs", "dim_alexnet_E": "dcgan_pairs"}[config.model.family]
-  config.model.D = ml_collections.ConfigDict(
-      {"width": 64, "hidden": 512, "norm": "spectral", "unary": joint}
-  )

@@ -39,7 +39,7 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.alternating = 0  # n > 0: n updates of D, then one of G and E; 0: simultaneous
   config.loss = "logistic"  # of the game, as in the paper; or "hinge" (Miyato et al., 2018)
   config.average = 0.0  # decay of the means of E's and G's parameters that are judged; 0: none
-  config.augment = ()  # what D sees real and made-up pictures through: "flip", "translation", ...
+  config.augment = ""  # how D sees real and made-up pictures: "flip,translation,cutout,colour"
   config.views = False  # E sees such a view of its own of the same picture
   config.precision = "float32"  # of the networks in training; or "tf32", "bfloat16"
   config.data_dir = ""  # of prepared data sets; "": $TFDS_DATA_DIR or ~/tensorflow_datasets

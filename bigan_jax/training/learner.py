@@ -15,6 +15,7 @@ from bigan_jax.data import batches
 from bigan_jax.data.splits import Split, Stored
 from bigan_jax.models.layers import AXIS
 from bigan_jax.runs.workdir import RunFolder
+from bigan_jax.settings import modern as modern_settings
 from bigan_jax.training import augment, console, ending, feeds, finite, loop, modern, parallel
 from bigan_jax.training.loop import Flag
 from bigan_jax.training.state import (
@@ -84,7 +85,7 @@ def prepare(
 
 def views(config: ml_collections.ConfigDict) -> augment.Views | None:
   """How pictures are shown in training; None: as they are."""
-  kinds = tuple(config.augment)
+  kinds = modern_settings.kinds(config)
   return augment.Views(kinds, config.views, tuple(config.model.value_range)) if kinds else None
 
 
