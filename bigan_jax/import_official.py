@@ -24,6 +24,7 @@ from bigan_jax import models
 from bigan_jax.data import batches
 from bigan_jax.evaluation import metrics
 from bigan_jax.exchange import exported, official_arrays, official_files
+from bigan_jax.machine import devices
 from bigan_jax.runs import outputs
 from bigan_jax.runs.workdir import open_run
 from bigan_jax.settings import arguments, program, rules
@@ -62,6 +63,7 @@ def import_run(
     FileExistsError: the workdir is.
   """
   _check_config(config)
+  devices.check()
   variables = read(params, config)
   with outputs.new_folder(pathlib.Path(workdir)) as folder:
     row = {"step": 0, "epoch": 0} | (evaluate(config, variables) if judged else {})

@@ -15,6 +15,7 @@ from bigan_jax import models
 from bigan_jax.data import batches, survey
 from bigan_jax.evaluation import metrics, neighbours_job, pictures, probe_job
 from bigan_jax.exchange import loaded
+from bigan_jax.machine import devices
 from bigan_jax.runs.workdir import check_run, open_run
 from bigan_jax.settings import overrides, rules
 from bigan_jax.training import learner, loop
@@ -72,6 +73,7 @@ def train_and_load(
     raise ValueError(f"config.job is {config.job!r}, which judges networks: let "
                      "python -m bigan_jax.main run it; train takes configs such as 'digits'.")
   rules.validate(config)
+  devices.check()
   train(config, workdir)
   return loaded.load(workdir)
 

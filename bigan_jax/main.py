@@ -49,10 +49,11 @@ def main(argv: Sequence[str]) -> None:
     raise ValueError(f"The job {CONFIG.value.job} needs one process: leave --coordinator out.")
   with interrupts.nothing_begun():
     from bigan_jax import jobs
-    from bigan_jax.machine import processes
+    from bigan_jax.machine import devices, processes
 
   meeting = processes.Meeting(*own, JOIN.value, LOST.value) if many else None
   with processes.joined(meeting, CONFIG.value.to_dict()):
+    devices.check()
     stopped = jobs.JOBS[CONFIG.value.job](CONFIG.value, WORKDIR.value)
   if stopped:
     sys.exit(STOPPED.value)

@@ -12,26 +12,28 @@ import nbclient
 import nbformat
 import pytest
 
+from tests.conftest import TINY
+
 ROOT = pathlib.Path(__file__).parents[1]
 NOTEBOOK = ROOT / "launch" / "colab.ipynb"
 JUDGED = "--config.calibration_steps=1 --config.eval.samples=100 --config.eval.references=100"
 ONCE = f"--config.epochs=1 --config.eval.images=100 {JUDGED}"
-NARROW = "--config.model.G.width=16 --config.model.D.width=16 --config.model.E.width=16"
+LITTLE = " ".join(f"--config.{name}={value}" for name, value in TINY.items())
 SMALL = (  # E sees 32 of 36 pixels, D and G work at 8.
     "--config.data.edge=36 --config.model.encoder_shape='(32,32,3)' --config.model.latent_dim=5"
     " --config.model.image_shape='(8,8,3)' --config.model.E.widths='(4,4,4,4,4)'"
     " --config.model.G.width=1 --config.model.D.width=1"
 )
 FLAGS = {
-    "digits": f"{ONCE} {NARROW} --config.batch_size=500",
-    "mnist": f"--config.data.name=fake {ONCE} {NARROW}",
+    "digits": LITTLE,  # As commands_test has them: XLA's compilations are shared.
+    "mnist": f"--config.data.name=fake {LITTLE}",
     "own": f"{ONCE} {SMALL} --config.batch_size=60",
     "probe": "--config.train_images=100 --config.judged_images=50 --config.calibration_steps=1",
 }
 
 
 def test_it_runs_from_top_to_bottom(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, quick_compilation: None
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   monkeypatch.setenv("NOTEBOOK_FLAGS", json.dumps(FLAGS))
   monkeypatch.setenv("PYTHONPATH", str(ROOT))

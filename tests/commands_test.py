@@ -72,9 +72,7 @@ KINDS = list({re.sub(r"--workdir=\S+", "", command): command for command in RUN}
 
 
 @pytest.fixture(scope="module")
-def folder(
-    tmp_path_factory: pytest.TempPathFactory, quick_compilation: None
-) -> pathlib.Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
   """Where the commands are started: a folder of pictures, and the run and export that RUN mean."""
   path = tmp_path_factory.mktemp("somewhere")
   for i in range(12):

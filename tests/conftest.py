@@ -1,9 +1,11 @@
 """What the tests of whole runs share: a home of their own, and a config that takes seconds."""
 
 from collections.abc import Callable, Iterator
+import importlib
 import os
 import pathlib
 import site
+from typing import Any
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # Bit for bit is promised there; before jax.
 
@@ -22,11 +24,15 @@ from configs import digits
 
 TESTS = pathlib.Path(__file__).parent
 SLOW = (  # folders and files that compile and train for more than some seconds
-    "benchmark/benchmark", "colab", "data/stream", "evaluation/encoders", "evaluation/layer",
-    "evaluation/linear", "evaluation/logistic", "evaluation/metrics", "evaluation/n",
+    "benchmark/benchmark", "colab", "commands", "data/stream", "evaluation/encoders",
+    "evaluation/layer", "evaluation/linear", "evaluation/logistic", "evaluation/m", "evaluation/n",
     "evaluation/probe", "evaluation/retrieval", "exchange/exported", "export", "features",
     "golden", "import_official", "jobs", "kills", "machine/processes", "main", "models",
-    "pipeline", "runs/workdir", "training", "transfer",
+    "photos", "pipeline", "runs/workdir", "training", "transfer",
+)
+QUICK, EMITTERS = "jax_disable_most_optimizations", "xla_cpu_use_fusion_emitters"
+AS_USED = (  # that different programs agree in every bit is said of those that users compile
+    "machine/processes", "pipeline", "training/feeds", "training/loop", "training/parallel",
 )
 TINY = {
     "batch_size": 250,  # 5 steps an epoch
@@ -43,10 +49,14 @@ TINY = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-  """Marks as quick what compiles little: `python -m pytest -m quick`."""
+  """Marks as quick what compiles little, `python -m pytest -m quick`, and puts it last.
+
+  So that no worker is left with one long file, which no other can share.
+  """
   for item in items:
     if not item.path.relative_to(TESTS).as_posix().startswith(SLOW):
       item.add_marker(pytest.mark.quick)
+  items.sort(key=lambda item: item.get_closest_marker("quick") is not None)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -86,19 +96,43 @@ def tiny_flags() -> list[str]:
   return [f"--config.{name}={value}" for name, value in TINY.items()]
 
 
-@pytest.fixture(scope="module")
-def quick_compilation() -> Iterator[None]:
-  """Programs of a file compile in two thirds of the time, and run slower; bits may differ.
-
-  For files that hold nothing to numbers that were computed elsewhere.
-  """
-  option = "jax_disable_most_optimizations"
+@pytest.fixture(scope="session", autouse=True)
+def quick_compilation(home: pathlib.Path) -> Iterator[None]:
+  """Programs compile in a third of the time, run slower and give other bits, but for AS_USED."""
+  compiler = importlib.import_module("jax._src.compiler")  # Private: jax.pmap takes no options.
+  asked = getattr(compiler, "get_compile_options", None)
+  def get_compile_options(*args: Any, **named: Any) -> Any:
+    options = asked(*args, **named)
+    if options.executable_build_options.debug_options.xla_llvm_disable_expensive_passes:
+      options.env_option_overrides = [*options.env_option_overrides, (EMITTERS, False)]
+    return options
   with pytest.MonkeyPatch.context() as patch:
-    patch.setenv(option.upper(), "1")  # for processes that tests start
-    jax.config.update(option, True)
+    try:  # A flag that XLA does not know would end every process that tests start.
+      jax.jit(lambda: 0, compiler_options={EMITTERS: False})()
+      if asked:
+        patch.setattr(compiler, "get_compile_options", get_compile_options)
+      patch.setenv("XLA_FLAGS", f"--{EMITTERS}=false")  # for processes that tests start
+    except jax.errors.JaxRuntimeError:
+      pass
+    patch.setenv(QUICK.upper(), "1")
+    jax.config.update(QUICK, True)
     yield
-    jax.config.update(option, False)
-  jax.clear_caches()  # In memory; on disk programs are told apart.
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _as_used(request: pytest.FixtureRequest, quick_compilation: None) -> Iterator[None]:
+  """Compiles the programs of the files AS_USED, in this process and those they start, in full."""
+  if not request.path.relative_to(TESTS).as_posix().startswith(AS_USED):
+    yield
+    return
+  with pytest.MonkeyPatch.context() as patch:
+    for name in (QUICK.upper(), "XLA_FLAGS"):
+      patch.delenv(name, raising=False)
+    jax.config.update(QUICK, False)
+    jax.clear_caches()  # In memory; on disk programs are told apart.
+    yield
+    jax.config.update(QUICK, True)
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

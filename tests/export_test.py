@@ -72,7 +72,6 @@ def assert_agree(found: dict, expected: dict) -> None:
     np.testing.assert_allclose(found[name], array, rtol=0, atol=tolerance, err_msg=name)
 
 
-@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize("kind, merge_bn", [("digits", True), ("convolutional", False)])
 def test_all_ways_agree(
     tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable, kind: str, merge_bn: bool

@@ -120,7 +120,6 @@ def small_convolutional() -> ml_collections.ConfigDict:
   return config
 
 
-@pytest.mark.usefixtures("quick_compilation")
 def test_reconstructions_of_a_generalised_bigan(
     tmp_path: pathlib.Path, folder: pathlib.Path, saved_run: Callable
 ) -> None:

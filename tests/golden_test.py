@@ -5,12 +5,13 @@ from which arrays, x and z are drawn; NAME.npz holds what the authors' code comp
 array is summarised by nine numbers: size, mean, l2 norm and its first six entries.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import functools
 import json
 import pathlib
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -29,8 +30,6 @@ TESTDATA = pathlib.Path(__file__).parent / "testdata"
 PLAYER = {"E": "E", "G": "G", "D": "D", "joint_D": "D"}  # our names for theirs
 LOSS = {"D": "D", "JD": "D", "E": "E", "e": "E", "G": "G"}  # whose loss a printed one is
 KEY = jax.random.key(0)  # of no effect: z is given
-# These tests compile for longer than they run.
-compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 TX = Optimiser(b1=0.5, b2=0.999, weight_decay=2.5e-5, decay_shifts=True)
 RATE = Schedule(2e-4, 0.01, steps_per_epoch=1000, constant_epochs=1, decay_epochs=1)
 MNIST = {
@@ -59,6 +58,7 @@ class Case(NamedTuple):
   updates: how many are re-computed.
   weights: absolute tolerance of weights and their means after each, where a step is 2e-4.
   losses, samples: tolerances after the last, relative to the loss and to the largest pixel.
+  tie: what `with_tie` raises, () for nothing.
   """
 
   objective: str
@@ -67,6 +67,7 @@ class Case(NamedTuple):
   weights: tuple[float, ...] = (1e-6, 1e-6, 1e-6)
   losses: float = 1e-5
   samples: float = 5e-5
+  tie: tuple[int, ...] = ()
 
 
 CASES = {
@@ -78,10 +79,11 @@ CASES = {
     "imagenet_highres_bigan": Case(
         "bigan", {**IMAGENET, "encoder_shape": (112, 112, 3)}, updates=0
     ),
-    # The plain GAN, beside which the authors' run trains an E that touches neither G nor D. After
-    # three updates its samples lie 3e-3 from a recomputation in float64, from which ours lie 5e-4.
+    # The plain GAN, beside which the authors' run trains an E that touches neither G nor D. In its
+    # second update two entries of a window of D's second pool are 3e-5 deviations apart. The other
+    # wins in the stored run, which alone takes samples 3e-3 away, in float64 too; else 3e-6.
     "imagenet_alexnet_gan": Case(
-        "latent_regressor", ALEXNET_D, weights=(1e-6, 1e-4, 1e-4), losses=5e-3, samples=5e-3
+        "latent_regressor", ALEXNET_D, weights=(1e-6, 1e-6, 5e-6), losses=5e-5, tie=(13, 1, 0, 23)
     ),
 }
 
@@ -120,7 +122,7 @@ class Ours(NamedTuple):
     """(output, activations) of a network after `step` updates."""
     params, batch_stats = self.states[step].params[player], self.batch_stats[player]
     network = getattr(self.setup.networks, player)
-    apply = compiled(functools.partial(network.apply, train=train))
+    apply = jax.jit(functools.partial(network.apply, train=train))
     return apply({"params": params, "batch_stats": batch_stats}, x)
 
 
@@ -139,7 +141,7 @@ def rebuild(case: Case, facts: dict) -> tuple[dict, np.ndarray, Batch, np.ndarra
   def images(shape: tuple[int, int, int]) -> np.ndarray:
     height, width, channels = shape
     return rs.randint(0, 256, size=(facts["batch"], channels, height, width)).astype("uint8")
-  image_shape, encoder_shape = case.model["image_shape"], case.model["encoder_shape"]
+  image_shape, encoder_shape = (case.model[f"{name}_shape"] for name in ("image", "encoder"))
   x_encoder = images(encoder_shape)
   x = x_encoder if image_shape == encoder_shape else images(image_shape)
   z = rs.uniform(-1, 1, size=(facts["batch"], case.model["latent_dim"])).astype("float32")
@@ -173,8 +175,11 @@ def compute(golden: Golden) -> Ours:
   variables = official_arrays.to_variables(golden.arrays, model.family)
   params = {p: v["params"] for p, v in variables.items()}
   carry = train_step.Calibration({p: v["batch_stats"] for p, v in variables.items()}, {}, {})
-  step = compiled(functools.partial(train_step.train_step, setup))
-  calibrate = compiled(functools.partial(train_step.calibration_step, setup))
+  @jax.jit
+  def step(state: TrainState, *inputs: Batch | jax.Array) -> tuple[TrainState, dict]:
+    with nn.intercept_methods(with_tie(golden.case.tie, state.step == 1)):
+      return train_step.train_step(setup, state, *inputs)
+  calibrate = jax.jit(functools.partial(train_step.calibration_step, setup))
   labels = np.zeros(len(golden.z), np.int32)
   for _ in range(2):
     carry, calibration = calibrate(params, 2e-4, carry, golden.batch, labels, KEY)
@@ -183,14 +188,22 @@ def compute(golden: Golden) -> Ours:
   for _ in range(golden.case.updates):
     states.append(step(states[-1], golden.batch, KEY)[0])
   if golden.case.updates:
-    _, metrics = step(states[-1], golden.batch, KEY)
-    last_losses = metrics["loss"]
+    last_losses = step(states[-1], golden.batch, KEY)[1]["loss"]
   return Ours(setup, states, last_losses, carry.batch_stats, calibration["loss"])
+
+
+def with_tie(entry: tuple[int, ...], now: jax.Array) -> Callable[..., jax.Array]:
+  """Raises one entry [b, y, x, c] of the map that D's second pool takes by 1e-4, if `now`."""
+  def call(apply: Callable, args: tuple, kwargs: dict, context: object) -> jax.Array:
+    y, place = apply(*args, **kwargs), (context.module.name, context.method_name)
+    here = entry and place == ("conv2_bn", "__call__") and args[2:] == (2,)  # batches, in D alone
+    return y.at[entry].add(1e-4 * now.astype(y.dtype)) if here else y
+  return call
 
 
 def summary(array: np.ndarray) -> tuple[int, float, float, np.ndarray]:
   """Size, mean, l2 norm, first six entries."""
-  flat = np.asarray(array, np.float64).reshape(-1)
+  flat = np.float64(array).reshape(-1)
   return flat.size, flat.mean(), np.linalg.norm(flat), flat[:6]
 
 
@@ -208,17 +221,14 @@ def arrays_of(golden: Golden, ours: Ours, step: int) -> dict[str, list[np.ndarra
 
 
 def channels_first(maps: jax.Array) -> np.ndarray:
-  """[B, H, W, C] -> [B, C, H, W]; what is flat already stays so."""
   return np.moveaxis(maps, -1, 1)
 
 
 def printed(golden: Golden, losses: dict[str, jax.Array]) -> list[float]:
-  """Losses in the order of the stored ones."""
   return [float(losses[LOSS[name]]) for name in golden.facts["loss_names"]]
 
 
 def assert_close(found: np.ndarray, expected: np.ndarray, tolerance: float = 1e-5) -> None:
-  """No difference above `tolerance` of the largest expected entry."""
   np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
@@ -285,5 +295,5 @@ def test_calibrated_features(golden: Golden, ours: Ours) -> None:
 
 
 def test_code(golden: Golden) -> None:
-  stored = golden.stored
-  assert_close(latents.code(stored["test|E(x)_logits"]), stored["test|E(x)_code"])
+  logits, code = (golden.stored[f"test|E(x)_{name}"] for name in ("logits", "code"))
+  assert_close(latents.code(logits), code)

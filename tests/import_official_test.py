@@ -48,7 +48,7 @@ def calibrated(
   for player, x in (("E", batch.x_encoder), ("G", z)):
     network, found = getattr(networks, player), variables[player]
     for _ in range(2):
-      apply = golden_test.compiled(
+      apply = jax.jit(
           lambda v, x, network=network: network.apply(v, x, train=True, mutable=["batch_stats"])
       )
       found = found | apply(found, x)[1]

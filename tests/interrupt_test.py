@@ -135,7 +135,7 @@ def test_while_programs_are_imported(
 
 
 def test_training_saves_first(
-    quick_compilation: None, terminal: Callable[..., Terminal], long: list[str],
+    terminal: Callable[..., Terminal], long: list[str],
     tmp_path: pathlib.Path,
 ) -> None:
   program = terminal(*module("main", "--config=digits", *long, f"--workdir={tmp_path}"))
@@ -147,7 +147,7 @@ def test_training_saves_first(
 
 
 def test_a_script_does_not_begin_the_next(
-    quick_compilation: None, terminal: Callable[..., Terminal], long: list[str],
+    terminal: Callable[..., Terminal], long: list[str],
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
   monkeypatch.setenv("CONFIG", "configs/digits.py")

@@ -32,7 +32,7 @@ DISCRIMINATOR = {
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_runs_from_end_to_end(
-    tiny: Callable, quick_compilation: None, name: str, tmp_path: pathlib.Path,
+    tiny: Callable, name: str, tmp_path: pathlib.Path,
     capsys: pytest.CaptureFixture,
 ) -> None:
   jobs.train(tiny(name), str(tmp_path))

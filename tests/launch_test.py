@@ -193,7 +193,8 @@ def test_local_processes_all_get_a_signal(
   assert log.read_text().count("saved") == 2
 
 
-TABLES = {"table1": ["OUT"], "table2": ["OUT", "RUN"], "table3": ["OUT", "RUN"]}
+TABLES = {"table1": ["OUT"], "table2": ["OUT", "RUN"], "table3": ["OUT", "RUN"],
+          "photos": ["OUT", "cifar10"]}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -235,6 +236,7 @@ def test_help_is_the_usage_and_starts_nothing(
     ("table1", ["--config.epochs=3"], "OUT is missing before --config.epochs=3: launch/table1.sh"),
     ("table2", ["OUT"], "RUN is missing: launch/table2.sh OUT RUN"),
     ("table3", ["OUT", "--", "--config.epochs=3"], "RUN is missing: launch/table3.sh OUT RUN"),
+    ("photos", ["OUT", "--config.epochs=3"], "DATASET is missing before --config.epochs=3: launch"),
     ("report", [], "FILE.html is missing: launch/report.sh FILE.html RUN"),
     ("tpu_vm", ["name"], "ZONE is missing: ZONE=ZONE launch/tpu_vm.sh NAME"),
 ])

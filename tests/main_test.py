@@ -153,7 +153,7 @@ def test_a_missing_data_set_offline(tmp_path: pathlib.Path) -> None:
 
 
 def test_infinity_in_training(
-    quick_compilation: None, tiny_flags: list[str], tmp_path: pathlib.Path
+    tiny_flags: list[str], tmp_path: pathlib.Path
 ) -> None:
   """The squares of such pixels overflow."""
   variant = f"{DIGITS}:autoencoder_l2"
@@ -231,7 +231,7 @@ def test_a_workdir_of_something_else(
 
 
 def test_a_workdir_of_another_experiment(
-    quick_compilation: None, tiny: Tiny,
+    tiny: Tiny,
     tmp_path: pathlib.Path,
 ) -> None:
   saved = tiny()
@@ -254,7 +254,6 @@ def test_a_workdir_of_another_experiment(
     (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nand more"),
      "Out of memory (RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.): lower --config.batch"),
     (MemoryError("Unable to allocate 8 EiB"), "Out of memory (Unable to allocate 8 EiB): lower"),
-    (RuntimeError("Unable to initialize backend 'tpu': no"), "JAX finds no such device (Unable"),
 ])
 def test_what_a_user_can_mend_is_a_sentence(error: Exception, expected: str) -> None:
   found = program.remedy(error)

@@ -14,7 +14,7 @@ CODE = (
 
 def call(devices: int, module: str, function: str, *arguments: object) -> None:
   """Calls module.function(*arguments), as texts; raises CalledProcessError if it fails."""
-  flags = f"--xla_force_host_platform_device_count={devices}"
+  flags = f"--xla_force_host_platform_device_count={devices} {os.environ.get('XLA_FLAGS', '')}"
   environment = os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)}
   words = [str(devices), module, function, *map(str, arguments)]
   subprocess.run([sys.executable, "-c", CODE, *words], env=environment, cwd=ROOT, check=True)

@@ -33,6 +33,7 @@ from bigan_jax import models
 from bigan_jax.benchmark import flops, rates
 from bigan_jax.data import batches, fake, stream
 from bigan_jax.data.batch import Batch
+from bigan_jax.machine import devices
 from bigan_jax.settings import arguments, program, rules
 from bigan_jax.training import feeds, learner, parallel
 from bigan_jax.training.train_step import train_step
@@ -158,6 +159,7 @@ def measure(
     ValueError: no training config, or its batch does not fit the devices or its own data.
   """
   _check(config)
+  devices.check()
   config = config.copy_and_resolve_references()
   if not own_data:
     config.data.name = "fake"

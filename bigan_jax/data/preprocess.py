@@ -19,7 +19,7 @@ DRAWS = 3  # uniform numbers that a training picture uses up: two offsets and th
 
 def draw(key: chex.PRNGKey, step: chex.Numeric, count: int) -> jax.Array:
   """The random numbers of a step's pictures, uniform in [0, 1): [count, DRAWS]."""
-  return jax.random.uniform(jax.random.fold_in(key, step), (count, DRAWS))
+  return jax.random.uniform(jax.random.fold_in(key, step), (count, DRAWS), jnp.float32)
 
 
 def to_native(pixels: jax.Array, value_range: Range) -> jax.Array:

@@ -4,9 +4,12 @@ import functools
 import pathlib
 from typing import NamedTuple
 
+from absl import logging
 import chex
 import flax.linen as nn
 import jax
+from jax.extend.core import Var
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
@@ -29,6 +32,7 @@ class Encoder(NamedTuple):
     variables: {"params": ..., "batch_stats": ...}.
     views: uint8 images -> Batch.
     sees: the field of Batch that the network is applied to.
+    alone: of a D that judges pairs, the layers that see x alone; () of other networks.
   """
 
   name: str
@@ -36,6 +40,7 @@ class Encoder(NamedTuple):
   variables: chex.ArrayTree
   views: batches.Views
   sees: str
+  alone: tuple[str, ...] = ()
 
 
 def read(path: str, step: str) -> Pretrained:
@@ -56,12 +61,47 @@ def read(path: str, step: str) -> Pretrained:
   return pretrained.read(path, (OBJECTIVES[config.objective].judged,), number)
 
 
+def read_discriminator(trained: Pretrained, path: str) -> Pretrained | None:
+  """The D that judged pairs in the training of an E, at the same step; None where there is none.
+
+  An export of an older version may lack D, which is said.
+
+  Args:
+    path: that E was read from.
+  """
+  if not OBJECTIVES[trained.config.objective].joint:
+    return None
+  folder = pathlib.Path(path).expanduser()
+  if exported.is_export(folder) and "D" not in exported.players(folder):
+    logging.warning("%s holds no D: its layers cannot be judged.", path)
+    return None
+  return pretrained.read(path, ("D",), trained.step)
+
+
 def trained_encoder(trained: Pretrained) -> Encoder:
   """The network that was trained."""
   (player, variables), = trained.variables.items()
   sees = "x_encoder" if player == "E" else "x"
-  network = getattr(trained.networks, player)
-  return Encoder("trained", network, variables, batches.views(trained.config), sees)
+  network, config = getattr(trained.networks, player), trained.config
+  joint = player == "D" and OBJECTIVES[config.objective].joint
+  alone = of_x_alone(network, variables, config.model) if joint else ()
+  return Encoder("trained", network, variables, batches.views(config), sees, alone)
+
+
+def of_x_alone(
+    D: nn.Module, variables: chex.ArrayTree, model: ml_collections.ConfigDict
+) -> tuple[str, ...]:
+  """The layers of a D of pairs that z does not reach: followed through the program of D(x, z)."""
+  x = jax.ShapeDtypeStruct((1, *model.image_shape), jnp.float32)
+  z = jax.ShapeDtypeStruct((1, model.latent_dim), jnp.float32)
+  layers = lambda z, x, variables: D.apply(variables, x, z)[1]
+  program = jax.make_jaxpr(layers)(z, x, variables).jaxpr
+  reached = {program.invars[0]}
+  for step in program.eqns:
+    if any(isinstance(value, Var) and value in reached for value in step.invars):
+      reached.update(step.outvars)
+  names = sorted(jax.eval_shape(layers, z, x, variables))  # As jax orders dictionaries.
+  return tuple(n for n, value in zip(names, program.outvars, strict=True) if value not in reached)
 
 
 def untrained(trained: Pretrained, images: np.ndarray, seed: int, batch_size: int, steps: int
@@ -72,12 +112,12 @@ def untrained(trained: Pretrained, images: np.ndarray, seed: int, batch_size: in
   uint8 [N, H, W, C] (reference section 6): `steps` batches at most, each image once at most.
   """
   config, given = trained.config, trained_encoder(trained)
-  objective = OBJECTIVES[config.objective]
+  objective, (player,) = OBJECTIVES[config.objective], trained.variables
   key, _ = jax.random.split(jax.random.PRNGKey(seed))  # As learner.prepare does.
   variables = models.initialise(
       trained.networks, config.model, objective.players, objective.joint, key
-  )[objective.judged]
-  start = Encoder("random", given.network, variables, given.views, given.sees)
+  )[player]
+  start = given._replace(name="random", variables=variables)
   size = min(batch_size, len(images))
   order = np.random.RandomState(seed).permutation(len(images))
   stats = variables["batch_stats"]

@@ -1,6 +1,9 @@
 """Features of a frozen network: any layer of it, pooled to a stated size, block by block."""
 
 import functools
+import math
+import pathlib
+import tempfile
 
 import chex
 import flax.linen as nn
@@ -15,13 +18,15 @@ from bigan_jax.settings.arguments import nearest
 from bigan_jax.training import console
 
 CODE, LAST = "e", "e-"  # the authors' names (reference section 7)
+PAIRS = "D."  # before the names of layers of a D that judges pairs
 
 
 def shapes(encoder: Encoder, images: np.ndarray, size: int) -> dict[str, tuple[int, ...]]:
   """{layer: shape of one image's features before they are flattened}, in the network's order.
 
   Besides the network's own names there are "e-", its last hidden layer as it is, and, of an
-  encoder, "e", the raw logits of the code: the features of the authors' NNC_e- and NNC_e.
+  encoder, "e", the raw logits of the code: the features of the authors' NNC_e- and NNC_e. Of a D
+  that judges pairs there are the layers that see x alone, under names such as "D.conv1".
 
   Args:
     images: uint8 [N, H, W, C], of which only the shape matters.
@@ -42,6 +47,8 @@ def _names(encoder: Encoder, one: jax.ShapeDtypeStruct) -> list[str]:
       encoder.variables, one,
   )
   # jax returns dictionaries sorted by name, which is the order of numbered layers.
+  if encoder.alone:
+    return [PAIRS + name for name in activations if name in encoder.alone]
   return [*activations, LAST, *([CODE] if encoder.sees == "x_encoder" else [])]
 
 
@@ -57,19 +64,26 @@ def choose(
 
 def all_layers(encoder: Encoder, known: dict[str, tuple[int, ...]]) -> tuple[str, ...]:
   """Every layer of `shapes`, but the last hidden one under one name alone if it is not pooled."""
+  if encoder.alone:
+    return tuple(known)
   twin = encoder.network.feature_layer
   return tuple(n for n in known if n != twin or np.prod(known[n]) != np.prod(known[LAST]))
 
 
-def extract(encoder: Encoder, images: np.ndarray, layer: str, size: int) -> np.ndarray:
+def extract(
+    encoder: Encoder, images: np.ndarray, layer: str, size: int, most_bytes: float = math.inf,
+    folder: pathlib.Path | None = None,
+) -> np.ndarray:
   """Features float32 [N, f] of images uint8 [N, H, W, C], in host memory.
 
   Args:
     layer: a key of `shapes`.
     size: side of the pooled maps, see `pool`.
+    most_bytes: of features in memory; more go to disk, as float16.
+    folder: on that disk; a file without a name there vanishes with the array.
   """
   width = int(np.prod(shapes(encoder, images, size)[layer]))
-  features = np.empty((len(images), width), np.float32)
+  features = _room((len(images), width), most_bytes, folder)
   title = f"{encoder.name} network, features of {layer}"
   for i in console.blocks(len(images), frozen.BLOCK, title):
     block = images[i:i + frozen.BLOCK]
@@ -78,6 +92,13 @@ def extract(encoder: Encoder, images: np.ndarray, layer: str, size: int) -> np.n
     )
     features[i:i + len(block)] = np.asarray(described).reshape(len(block), width)
   return features
+
+
+def _room(shape: tuple[int, int], most_bytes: float, folder: pathlib.Path | None) -> np.ndarray:
+  if 4 * math.prod(shape) <= most_bytes:
+    return np.empty(shape, np.float32)
+  with tempfile.TemporaryFile(dir=folder) as file:
+    return np.memmap(file, np.float16, "w+", shape=shape)
 
 
 @functools.partial(jax.jit, static_argnames=("network", "views", "sees", "layer", "size"))
@@ -91,7 +112,7 @@ def _describe(
     return output
   if layer == LAST:
     return activations[network.feature_layer]
-  return pool(activations[layer], size)
+  return pool(activations[layer.removeprefix(PAIRS)], size)
 
 
 def pool(maps: jax.Array, size: int) -> jax.Array:

@@ -15,17 +15,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from bigan_jax.evaluation import logistic_regression
-from bigan_jax.evaluation.logistic_regression import Solution, Weights
+from bigan_jax.evaluation.logistic_regression import Solution, Weights, in_blocks
 from bigan_jax.training import console
 
 BLOCK = 4_096  # images at a time, on their way to the device
+LOOKED_AT = (2, 10_000)  # images whose axes are found: so many a feature at most, or so many
+ROUGH = 2e-2  # tolerance while strengths are compared: the loss within 1e-3 of the optimum
 CONSTANT = 1e-6  # a feature that varies by less, relative to its size, does not vary
 
 matmul = functools.partial(jnp.matmul, precision="highest")
 
 
 class Problem(NamedTuple):
-  """Features on the device, standardised and turned onto their principal axes.
+  """Features on the device, standardised, and their principal axes.
 
   The l2 penalty does not change under rotation, and along principal axes the objective's curvature
   is nearly diagonal, so that scaling the axes lets L-BFGS converge in tens of steps. Axes without
@@ -34,16 +36,16 @@ class Problem(NamedTuple):
 
   Attributes:
     mean, scale: [f] of the training features.
-    axes: [f, r].
-    features: [r, N].
+    axes: [f, r], the leading ones last.
+    features: [blocks, f, n], see `logistic_regression.in_blocks`; None before they are placed.
     targets: [N] int32, positions in `classes`.
     classes: [K] labels that occur.
   """
 
   mean: np.ndarray
   scale: np.ndarray
-  axes: jax.Array
-  features: jax.Array
+  axes: jax.Array | None
+  features: jax.Array | None
   targets: jax.Array
   classes: np.ndarray
 
@@ -53,7 +55,7 @@ class Probe(NamedTuple):
 
   Attributes:
     problem: that it was fitted to.
-    solution: its optimum.
+    solution: its optimum, in weights along the problem's axes.
     l2: its strength.
     validation: {l2: accuracy in percent of the held-out training images}; {} for one strength.
   """
@@ -65,9 +67,10 @@ class Probe(NamedTuple):
 
   def predict(self, features: np.ndarray) -> np.ndarray:
     """Labels [M] of features [M, f]."""
-    problem, weights = self.problem, self.solution.weights
+    problem = self.problem
+    weights = logistic_regression.along(problem.axes, self.solution.weights)
     guesses = [
-        np.asarray(_guess(weights, turn(problem, features[i:i + BLOCK])))
+        np.asarray(_guess(weights, standardised(problem, features[i:i + BLOCK])))
         for i in range(0, len(features), BLOCK)
     ]
     return problem.classes[np.concatenate(guesses)]
@@ -77,6 +80,13 @@ def fit(
     features: np.ndarray, labels: np.ndarray, strengths: tuple[float, ...], share: float = 0.1,
     seed: int = 0,
 ) -> Probe:
+  """`choose` of features [N, f] with labels [N]."""
+  return choose(prepare(features, labels), strengths, share, seed)
+
+
+def choose(
+    problem: Problem, strengths: tuple[float, ...], share: float = 0.1, seed: int = 0
+) -> Probe:
   """The logistic regression of the strength that does best on held-out training images.
 
   A share of each class is held out, drawn by `seed`; every strength is fitted to the rest, from
@@ -84,25 +94,22 @@ def fit(
   strongest, is then fitted to all images.
 
   Args:
-    features: [N, f].
-    labels: [N].
     strengths: values of l2 to choose from; a single one is taken as it is.
     share: of the images to hold out.
 
   Raises:
     ValueError: there is only one class, or too few images to hold any out.
   """
-  problem = prepare(features, labels)
   if len(problem.classes) < 2:
     raise ValueError(f"All images have label {problem.classes[0]}: a probe needs two classes.")
-  everything = np.ones(len(labels), np.float32)
+  everything = np.ones(len(problem.targets), np.float32)
   start, l2, validation = None, strengths[0], {}
   if len(strengths) > 1:
     held_out = hold_out(np.asarray(problem.targets), share, seed)
     found = {}
     falling = sorted(strengths, reverse=True)
     for strength in console.over(falling, len(falling), "probe, strengths of l2"):
-      start = solve(problem, everything - held_out, strength, start).weights
+      start = solve(problem, everything - held_out, strength, start, ROUGH).weights
       found[strength] = start
       validation[strength] = 100 * float(_accuracy(problem, held_out, start))
     l2 = max(validation, key=validation.get)
@@ -133,15 +140,42 @@ def hold_out(targets: np.ndarray, share: float, seed: int) -> np.ndarray:
 
 
 def prepare(features: np.ndarray, labels: np.ndarray) -> Problem:
-  """Standardises features [N, f], and turns them onto their principal axes."""
+  """Standardises features [N, f], and finds their principal axes."""
+  return place(frame(features, labels), features)
+
+
+def frame(features: np.ndarray, labels: np.ndarray, turns: bool = True) -> Problem:
+  """The problem of features [N, f] with labels [N], before they are placed on the device.
+
+  Args:
+    turns: find the axes, which `choose` and `leading` need; else None takes their place.
+  """
   mean, scale = moments(features)
   classes, targets = np.unique(labels, return_inverse=True)
-  blank = Problem(mean, scale, None, None, jnp.asarray(targets, jnp.int32), classes)
-  problem = blank._replace(axes=principal_axes(blank, features))
-  turned = jnp.empty((problem.axes.shape[1], len(features)), jnp.float32)
+  axes = principal_axes(mean, scale, features) if turns else None
+  return Problem(mean, scale, axes, None, jnp.asarray(targets, jnp.int32), classes)
+
+
+def place(problem: Problem, features: np.ndarray) -> Problem:
+  """The same with its features [N, f] on the device."""
+  shape = jax.eval_shape(in_blocks, jax.ShapeDtypeStruct(features.shape[::-1], jnp.float32)).shape
+  placed = jnp.empty(shape, jnp.float32)
   for i in range(0, len(features), BLOCK):
-    turned = _put(turned, turn(problem, features[i:i + BLOCK]), i)
-  return problem._replace(features=turned)
+    blocks = in_blocks(standardised(problem, features[i:i + BLOCK]))
+    placed = _put(placed, blocks, i // shape[2])
+  return problem._replace(features=placed)
+
+
+def leading(problem: Problem, features: np.ndarray, count: int) -> np.ndarray:
+  """Features [N, f], standardised, along the `count` leading axes: principal components [N, count].
+
+  Their spread is kept: the first varies most.
+  """
+  axes = problem.axes[:, ::-1][:, :count]
+  blocks = range(0, len(features), BLOCK)
+  return np.concatenate([
+      np.asarray(_turn(features[i:i + BLOCK], problem.mean, problem.scale, axes)) for i in blocks
+  ])
 
 
 def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -163,24 +197,28 @@ def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   return mean.astype(np.float32), std.astype(np.float32)
 
 
-def principal_axes(problem: Problem, features: np.ndarray) -> jax.Array:
-  """The principal axes [f, r] of features [N, f] once standardised; r is the lesser of N and f."""
-  count, width = features.shape
-  span = None
+def principal_axes(mean: np.ndarray, scale: np.ndarray, features: np.ndarray) -> jax.Array:
+  """The principal axes [f, r] of features [N, f] once standardised; r is the lesser of N and f.
+
+  The leading ones come last. Of more images than LOOKED_AT, some are looked at, spread evenly.
+  """
+  width, (each, least) = features.shape[1], LOOKED_AT
+  most = min(len(features), max(each * width, least))
+  some = np.arange(most) * len(features) // most
+  count, span = len(some), None
   if count < width:
-    span, _ = jnp.linalg.qr(_standardise(features, problem.mean, problem.scale).T)
+    span, _ = jnp.linalg.qr(_standardise(features[some], mean, scale).T)
   r = min(count, width)
   gram = jnp.zeros((r, r))
   for i in range(0, count, BLOCK):
-    block = features[i:i + BLOCK]
-    gram = _add_gram(gram, block, problem.mean, problem.scale, span)
+    gram = _add_gram(gram, features[some[i:i + BLOCK]], mean, scale, span)
   _, axes = jnp.linalg.eigh(gram / count)
   return axes if span is None else matmul(span, axes)
 
 
-def turn(problem: Problem, features: np.ndarray) -> jax.Array:
-  """Features [N, f] -> [r, N], standardised, along the principal axes."""
-  return _turn(features, problem.mean, problem.scale, problem.axes)
+def standardised(problem: Problem, features: np.ndarray) -> jax.Array:
+  """Features [N, f] -> [f, N], of mean 0 and variance 1 over the training images."""
+  return _standardise(features, problem.mean, problem.scale).T
 
 
 @jax.jit
@@ -202,12 +240,12 @@ def _add_gram(
 def _turn(
     features: jax.Array, mean: jax.Array, scale: jax.Array, axes: jax.Array
 ) -> jax.Array:
-  return matmul(axes.T, _standardise(features, mean, scale).T)
+  return matmul(_standardise(features, mean, scale), axes)
 
 
 @functools.partial(jax.jit, donate_argnums=0)
 def _put(whole: jax.Array, part: jax.Array, first: chex.Numeric) -> jax.Array:
-  return jax.lax.dynamic_update_slice(whole, part, (0, first))
+  return jax.lax.dynamic_update_slice(whole, part, (first, 0, 0))
 
 
 @jax.jit
@@ -218,15 +256,20 @@ def _guess(weights: Weights, features: jax.Array) -> jax.Array:
 @jax.jit
 def _accuracy(problem: Problem, chosen: jax.Array, weights: Weights) -> jax.Array:
   """Share of right guesses among the images where `chosen` is 1."""
-  guesses = jnp.argmax(logistic_regression.logits(weights, problem.features), axis=0)
+  weights = logistic_regression.along(problem.axes, weights)
+  guesses = jax.lax.map(functools.partial(_guess, weights), problem.features)
+  guesses = guesses.reshape(-1)[:len(problem.targets)]
   return jnp.sum((guesses == problem.targets) * chosen) / jnp.sum(chosen)
 
 
 def solve(
-    problem: Problem, chosen: chex.Array, l2: float, start: Weights | None = None
+    problem: Problem, chosen: chex.Array, l2: float, start: Weights | None = None,
+    tolerance: float = logistic_regression.TOLERANCE,
 ) -> Solution:
   """The optimum for the images where `chosen` [N] is 1 (the others have 0)."""
   if start is None:
-    k, r = len(problem.classes), problem.features.shape[0]
+    k, r = len(problem.classes), problem.axes.shape[1]
     start = Weights(jnp.zeros((k, r)), jnp.zeros(k))
-  return logistic_regression.solve(problem.features, problem.targets, chosen, l2, start)
+  return logistic_regression.solve(
+      problem.features, problem.targets, chosen, l2, start, problem.axes, tolerance
+  )

@@ -22,7 +22,7 @@ class Nearest(NamedTuple):
 
 def nobody(queries: int) -> Nearest:
   """Before the first block."""
-  return Nearest(jnp.full((queries,), jnp.inf), jnp.zeros((queries,), jnp.int32))
+  return Nearest(jnp.full((queries,), jnp.inf, jnp.float32), jnp.zeros((queries,), jnp.int32))
 
 
 @jax.jit
@@ -30,7 +30,7 @@ def update(best: Nearest, queries: jax.Array, block: jax.Array, first: chex.Nume
   """Compares queries [Q, d] to the rows of block [R, d], the first of which is number `first`."""
   chex.assert_rank([queries, block], 2)
   products = jnp.matmul(queries, block.T, precision="highest")
-  scores = jnp.sum(jnp.square(block), axis=1) - 2 * products
+  scores = jnp.sum(jnp.square(block), axis=1)[None] - 2 * products
   index = jnp.argmin(scores, axis=1)
   score = jnp.min(scores, axis=1)
   closer = score < best.score

@@ -14,6 +14,7 @@ import numpy as np
 
 from bigan_jax.data import files
 from bigan_jax.exchange import exported, pictures, pretrained
+from bigan_jax.machine import devices
 from bigan_jax.models import latents
 from bigan_jax.training.objectives import OBJECTIVES
 
@@ -107,6 +108,7 @@ def read(path: str, step: str | int = "latest") -> pretrained.Pretrained:
 
   D may be missing in an export: older ones held it for plain GANs alone.
   """
+  devices.check()
   found, folder = pretrained.read(path, ("G",), step), pathlib.Path(path).expanduser()
   players = OBJECTIVES[found.config.objective].players
   if exported.is_export(folder):

@@ -20,6 +20,8 @@ from jax.experimental import multihost_utils
 import jax.numpy as jnp
 import numpy as np
 
+from bigan_jax.machine import devices
+
 OWN = ("config.data_dir", "config.data.path", "config.data.workers")  # machines may differ in these
 LATER = 60  # seconds by which JAX, which aborts with a stack trace, gives up after us
 
@@ -179,7 +181,8 @@ def _join(meeting: Meeting) -> None:
         initialization_timeout=seconds + LATER, heartbeat_timeout_seconds=lost,
         shutdown_timeout_seconds=lost,
     ).result()
-    devices = [len(jax.local_devices(i)) for i in range(count())]
+    devices.check()
+    counts = [len(jax.local_devices(i)) for i in range(count())]
     _connect()
   except (ValueError, RuntimeError) as error:
     reason = str(error).partition("\n")[0]
@@ -191,8 +194,8 @@ def _join(meeting: Meeting) -> None:
     _end("Interrupted.", getattr(stop, "status", 130))
   finally:
     timer.cancel()
-  if len(set(devices)) > 1:
-    raise ValueError(f"The processes have {devices} devices: give each as many as the others.")
+  if len(set(counts)) > 1:
+    raise ValueError(f"The processes have {counts} devices: give each as many as the others.")
 
 
 def _connect() -> None:

@@ -55,10 +55,10 @@ def initialise(
     key: chex.PRNGKey,
 ) -> dict[str, chex.ArrayTree]:
   """Initial {player: {"params": ..., "batch_stats": ...}}; D takes z only if `joint`."""
-  x = jnp.zeros((1, *model.image_shape))
-  x_encoder = jnp.zeros((1, *model.encoder_shape))
-  z = jnp.zeros((1, model.latent_dim))
+  shapes = (model.image_shape, model.encoder_shape, (model.latent_dim,))
+  x, x_encoder, z = (jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in shapes)
   inputs = {"G": (z,), "E": (x_encoder,), "D": (x, z) if joint else (x,)}
   keys = dict(zip("GED", jax.random.split(key, 3)))
-  variables = {p: getattr(networks, p).init(keys[p], *inputs[p]) for p in players}
+  # Lazily: no pass through the networks is compiled, operation by operation, and thrown away.
+  variables = {p: getattr(networks, p).lazy_init(keys[p], *inputs[p]) for p in players}
   return {p: {"batch_stats": {}, **v} for p, v in variables.items()}

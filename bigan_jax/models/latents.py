@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 def sample(key: chex.PRNGKey, count: int, dim: int) -> jax.Array:
   """Draws z ~ U(-1, 1)^dim as [count, dim] (paper, sections 4.2 and 4.3)."""
-  return jax.random.uniform(key, (count, dim), minval=-1.0, maxval=1.0)
+  return jax.random.uniform(key, (count, dim), jnp.float32, -1.0, 1.0)
 
 
 def code(logits: jax.Array) -> jax.Array:

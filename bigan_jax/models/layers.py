@@ -54,10 +54,14 @@ class BatchNorm(nn.Module):
         self._accumulate(*first, stacked.shape[-2] * self._devices())
     else:
       mean, var = self._calibrated_statistics(channels)
+    rows = (*(stacked.ndim - 1) * (1,), channels)
+    if not train:
+      mean, var = mean.reshape(rows), var.reshape(rows)
     y = (stacked - mean) * jax.lax.rsqrt(var + EPSILON)
     if self.affine:
-      y = y * self.param("scale", nn.initializers.ones, (channels,))
-      y = y + self.param("bias", nn.initializers.zeros, (channels,))
+      one = (channels,), jnp.float32
+      y = y * self.param("scale", nn.initializers.ones, *one).reshape(rows)
+      y = y + self.param("bias", nn.initializers.zeros, *one).reshape(rows)
     return y.reshape(x.shape).astype(x.dtype)
 
   def _batch_statistics(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -70,9 +74,9 @@ class BatchNorm(nn.Module):
   def _sums(self, channels: int) -> tuple[nn.Variable, nn.Variable, nn.Variable]:
     """Count, sum of means and sum of variances, as the authors' weight files hold them."""
     return (
-        self.variable("batch_stats", "count", jnp.zeros, ()),
-        self.variable("batch_stats", "mean", jnp.zeros, (channels,)),
-        self.variable("batch_stats", "var", jnp.zeros, (channels,)),
+        self.variable("batch_stats", "count", jnp.zeros, (), jnp.float32),
+        self.variable("batch_stats", "mean", jnp.zeros, (channels,), jnp.float32),
+        self.variable("batch_stats", "var", jnp.zeros, (channels,), jnp.float32),
     )
 
   def _accumulate(self, mean: jax.Array, var: jax.Array, n: int) -> None:
@@ -84,6 +88,8 @@ class BatchNorm(nn.Module):
 
   def _calibrated_statistics(self, channels: int) -> tuple[jax.Array, jax.Array]:
     count, mean_sum, var_sum = self._sums(channels)
+    if self.is_initializing():  # Nothing is summed yet, and nobody looks at what comes out.
+      return mean_sum.value, var_sum.value
     return mean_sum.value / count.value, var_sum.value / count.value
 
   def _average(self, x: jax.Array) -> jax.Array:

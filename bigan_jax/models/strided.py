@@ -114,8 +114,11 @@ class Convolution(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """x [B, H, W, C] -> [B, H', W', features]."""
     shape = (self.k, self.k, x.shape[-1] // self.window.groups, self.features)
-    y = convolve(x, self.param("kernel", self.init, shape), self.window)
-    return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.bias else y
+    y = convolve(x, self.param("kernel", self.init, shape, jnp.float32), self.window)
+    if not self.bias:
+      return y
+    bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+    return y + bias.reshape(1, 1, 1, -1)
 
 
 class Deconvolution(nn.Module):
@@ -135,7 +138,7 @@ class Deconvolution(nn.Module):
     """x [B, H, W, C] -> [B, stride * H, stride * W, features]."""
     shape = (self.k, self.k, self.features, x.shape[-1])
     size = tuple(self.window.stride * n for n in x.shape[1:3])
-    kernel = self.param("kernel", nn.initializers.normal(0.02), shape)
+    kernel = self.param("kernel", nn.initializers.normal(0.02), shape, jnp.float32)
     return transposed(x, kernel, self.window, size)
 
 

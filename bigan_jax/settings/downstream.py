@@ -15,6 +15,7 @@ from bigan_jax.settings.training import data_section
 VOC_TRAINED = ("fc6_8", "fc8", "all")  # layers, in classification
 VOC_SOURCES = ("pretrained", "random", "kmeans")
 OWN_DATA = ("flip", "accept_change", "resident_gb", "workers")  # that no encoder decides
+CLASSIFIERS = ("logistic", "mlp")
 INITS = ("gaussian", "k-means", "plain")  # of layers that are not transferred
 
 
@@ -168,13 +169,37 @@ def _validate_layers(config: ml_collections.ConfigDict) -> None:
     raise ValueError(
         f"config.layers is {config.layers}: give names, --config.layers=conv3 --config.layers=e-."
     )
-  if "probe" not in config:
-    return
+  if "probe" in config:
+    _validate_probe(config)
+
+
+def _validate_probe(config: ml_collections.ConfigDict) -> None:
+  """Raises ValueError for a field that is out of range of the job linear_probe."""
+  check_least(config, {
+      "pca": 0, "vote.neighbours": 0, "mlp.hidden": 1, "mlp.epochs": 1, "mlp.patience": 1,
+      "mlp.batch_size": 2,
+  })
+  if config.classifier not in CLASSIFIERS:
+    known = nearest(config.classifier, CLASSIFIERS)
+    raise ValueError(f"config.classifier is {config.classifier!r}: {known}")
   if config.baseline not in ("", "random"):
     raise ValueError(f"config.baseline is {config.baseline!r}: leave it empty or choose random.")
-  strengths, share = config.probe.l2, config.probe.validation_share
-  if not strengths or not all(isinstance(l2, (int, float)) and l2 > 0 for l2 in strengths):
-    raise ValueError(f"config.probe.l2 is {strengths}: give one or more numbers above 0.")
+  seeds = config.baseline_seeds
+  if not seeds or len(set(seeds)) < len(seeds) or not all(type(n) is int and n >= 0 for n in seeds):
+    raise ValueError(f"config.baseline_seeds is {seeds}: give one or more different whole numbers,"
+                     " --config.baseline_seeds=(0,1,2).")
+  for name, value in (("features_gb", config.features_gb), ("mlp.drop", config.mlp.drop),
+                      ("vote.temperature", config.vote.temperature)):
+    if not value > 0:
+      raise ValueError(f"config.{name} is {value}, but must be above 0.")
+  for name, values in (("probe.l2", config.probe.l2), ("mlp.rates", config.mlp.rates)):
+    if not values or not all(isinstance(n, (int, float)) and n > 0 for n in values):
+      raise ValueError(f"config.{name} is {values}: give one or more numbers above 0.")
+  if not config.mlp.dropouts or not all(0 <= rate < 1 for rate in config.mlp.dropouts):
+    raise ValueError(
+        f"config.mlp.dropouts is {config.mlp.dropouts}: give one or more numbers from 0 to below 1."
+    )
+  share = config.probe.validation_share
   if not 0 < share < 1:
     raise ValueError(
         f"config.probe.validation_share is {share}, but must be above 0 and below 1."

@@ -51,8 +51,6 @@ def remedy(error: Exception) -> str | None:
   if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in reason:
     return (f"Out of memory ({reason}): lower --config.batch_size, keep pictures on disk with "
             "--config.data.resident_gb=0.001, or choose --config.precision=bfloat16.")
-  if "Unable to initialize backend" in reason:
-    return f"JAX finds no such device ({reason}): set JAX_PLATFORMS=cpu, or install jax for it."
   return None if isinstance(error, RuntimeError) else str(error)
 
 

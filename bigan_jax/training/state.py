@@ -57,7 +57,7 @@ class Schedule(NamedTuple):
     """The learning rate at `step` (from 0)."""
     epoch = step // self.steps_per_epoch
     decayed = jnp.clip(epoch - self.constant_epochs + 1, 0, self.decay_epochs)
-    decayed /= max(self.decay_epochs, 1)
+    decayed = decayed.astype(jnp.float32) / max(self.decay_epochs, 1)
     rate = self.rate * jnp.power(self.final_factor, decayed)
     warmup = self.warmup_epochs * self.steps_per_epoch
     return rate * jnp.minimum(1, (step + 1) / warmup) if warmup else rate
@@ -90,11 +90,13 @@ class Optimiser(NamedTuple):
     so. A conditional, though always taken, keeps the two apart: 26 ms instead of 31 ms a step of
     the MNIST networks on 2 cores.
     """
-    _, opt_state = self._transformation().update(grads, opt_state, params)
+    with jax.numpy_dtype_promotion("standard"):  # optax raises floats to its counts, int32
+      _, opt_state = self._transformation().update(grads, opt_state, params)
     adam = opt_state[1]
     def step(params: chex.ArrayTree, mu: chex.ArrayTree, nu: chex.ArrayTree) -> chex.ArrayTree:
-      mu_hat = optax.tree.bias_correction(mu, self.b1, adam.count)
-      nu_hat = optax.tree.bias_correction(nu, self.b2, adam.count)
+      count = adam.count.astype(jnp.float32)
+      mu_hat = optax.tree.bias_correction(mu, self.b1, count)
+      nu_hat = optax.tree.bias_correction(nu, self.b2, count)
       return jax.tree.map(
           lambda w, m, v: w - rate * m / (jnp.sqrt(v) + ADAM_EPSILON), params, mu_hat, nu_hat
       )
@@ -159,7 +161,7 @@ def blank_classifier(
   x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
   variables = {"params": params[objective.judged]}
   _, activations = jax.eval_shape(lambda v, x: network.apply(v, x, train=True), variables, x)
-  return {"kernel": jnp.zeros((activations[network.feature_layer].size, classes))}
+  return {"kernel": jnp.zeros((activations[network.feature_layer].size, classes), jnp.float32)}
 
 
 class Snapshot(NamedTuple):

@@ -127,7 +127,7 @@ def gradients(
 
   losses, pull_back = jax.vjp(losses_of, run.params)
   def gradient(player: str) -> chex.ArrayTree:
-    seed = {p: jnp.ones_like(loss) * (p == player) for p, loss in losses.items()}
+    seed = {p: jnp.full_like(loss, p == player) for p, loss in losses.items()}
     return pull_back(seed)[0][player]
   return setup.average(losses), setup.average({p: gradient(p) for p in losses})
 

@@ -4,13 +4,15 @@ from collections.abc import Callable
 import pathlib
 
 import chex
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import pytest
 
 from bigan_jax import models
-from bigan_jax.evaluation import encoders
+from bigan_jax.evaluation import encoders, layer_features
 from bigan_jax.settings import downstream
 from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.state import initial_state, optimiser
@@ -145,6 +147,56 @@ def test_the_statistics_of_the_twin_are_those_of_the_images(
   fc2 = np.maximum(fc1, 0.2 * fc1) @ np.asarray(params["fc2"]["kernel"])
   np.testing.assert_allclose(stats["mean"], fc2.mean(axis=0), rtol=1e-4, atol=1e-5)
   np.testing.assert_allclose(stats["var"], fc2.var(axis=0, ddof=1), rtol=1e-3)
+
+
+class LateD(nn.Module):
+  """A D in which z enters after two layers, by way of a layer of its own."""
+
+  @nn.compact
+  def __call__(self, x: jax.Array, z: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+    a = jax.jit(nn.relu)(nn.Dense(4, name="a")(x.reshape(len(x), -1)))
+    b = nn.Dense(4, name="b")(a)
+    c = nn.Dense(3, name="c")(z)
+    d = nn.Dense(3, name="d")(jnp.concatenate([b, c], axis=1)) + 0 * b[:, :1]
+    return jnp.sum(d + jnp.mean(b), axis=1), {"a": a, "b": b, "c": c, "d": d}
+
+
+def test_layers_of_D_that_see_x_alone_are_found_in_its_program(
+    tiny: Callable, made_up: Callable
+) -> None:
+  perceptron, photos = tiny("bigan"), imagenet.get_config("bigan")
+  photos.model.D.width = 1
+  for config, expected in ((perceptron, ("fc1",)), (photos, ("conv1",))):
+    networks, variables = made_up(config)
+    assert encoders.of_x_alone(networks.D, variables["D"], config.model) == expected
+  shapes = [jnp.zeros((1, *photos.model.image_shape)), jnp.zeros((1, photos.model.latent_dim))]
+  variables = LateD().init(jax.random.PRNGKey(0), *shapes)
+  blank = jax.tree.map(jnp.zeros_like, variables)  # Weights that are zero change nothing.
+  assert encoders.of_x_alone(LateD(), blank, photos.model) == ("a", "b")
+
+
+def test_D_is_read_beside_E_at_the_same_step(
+    tiny: Callable, saved_run: Callable, tmp_path: pathlib.Path
+) -> None:
+  config = tiny("bigan")
+  variables = saved_run(config, tmp_path)
+  trained = encoders.read(str(tmp_path), "latest")
+  beside = encoders.read_discriminator(trained, str(tmp_path))
+  D = encoders.trained_encoder(beside)
+  assert beside.step == 10 and (D.name, D.sees, D.alone) == ("trained", "x", ("fc1",))
+  chex.assert_trees_all_equal(D.variables, jax.tree.map(np.asarray, variables["D"]))
+  images = np.random.RandomState(0).randint(256, size=(40, 8, 8, 1)).astype(np.uint8)
+  assert layer_features.shapes(D, images, 4) == {"D.fc1": (16,)}
+  views = encoders.trained_encoder(trained).views(images)
+  z = np.random.RandomState(0).randn(40, config.model.latent_dim)
+  expected = D.network.apply(D.variables, views.x, z)[1]["fc1"]
+  found = layer_features.extract(D, images, "D.fc1", 4)
+  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+  twin = encoders.untrained(beside, images, seed=0, batch_size=20, steps=2)
+  assert twin.alone == ("fc1",) and "fc2_z" in twin.variables["params"]
+  saved_run(tiny("gan"), tmp_path / "gan")
+  gan = encoders.read(str(tmp_path / "gan"), "latest")
+  assert encoders.read_discriminator(gan, str(tmp_path / "gan")) is None
 
 
 @pytest.mark.parametrize("changes, message", [

@@ -21,7 +21,8 @@ def solve(
     start: Weights = BLANK,
 ) -> logistic_regression.Solution:
   targets = jnp.asarray(TARGETS, jnp.int32)
-  return logistic_regression.solve(jnp.asarray(features), targets, chosen, l2, start)
+  blocks = logistic_regression.in_blocks(jnp.asarray(features))
+  return logistic_regression.solve(blocks, targets, chosen, l2, start)
 
 
 def test_cross_entropies_are_precise_where_they_are_small() -> None:
@@ -60,6 +61,18 @@ def test_images_that_are_not_chosen_do_not_matter() -> None:
   assert float(solve(0.1, 1 - chosen).loss) != pytest.approx(
       float(solve(0.1, chosen).loss), rel=0.01
   )
+
+
+def test_blocks_of_images_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+  """The last one is filled up with images that do not count."""
+  whole = solve(0.01)
+  monkeypatch.setattr(logistic_regression, "IMAGES", 50)
+  blocks = logistic_regression.in_blocks(jnp.asarray(FEATURES))
+  assert blocks.shape == (3, WIDTH, 50)
+  np.testing.assert_array_equal(np.concatenate(blocks, axis=1)[:, :COUNT], FEATURES)
+  parted = solve(0.01)
+  assert float(parted.loss) == pytest.approx(float(whole.loss), rel=1e-5)
+  np.testing.assert_allclose(parted.weights.kernel, whole.weights.kernel, atol=5e-3)
 
 
 def test_the_start_does_not_matter_but_to_the_steps() -> None:

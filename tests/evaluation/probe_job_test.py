@@ -17,7 +17,7 @@ from bigan_jax.settings import downstream
 from configs import linear_probe
 
 LINES = {"network", "layer", "dim", "linear", "1-NN cosine", "1-NN euclidean", "3-NN cosine",
-         "3-NN euclidean", "l2"}
+         "3-NN euclidean", "200-NN vote", "l2", "chance"}
 
 
 @pytest.fixture(name="config")
@@ -66,7 +66,8 @@ def test_the_job_from_end_to_end(
   assert len((tmp_path / "out" / "results.md").read_text().splitlines()) == 8
   assert f"Best of the trained network: {best['layer']}, {best['linear']:.2f} %." in printed
   assert {p.name for p in (tmp_path / "out").iterdir() if "confusion" not in p.name} == {
-      "config.json", "data.json", "results.json", "results.csv", "results.md"
+      "config.json", "data.json", "results.json", "results.csv", "results.md", "compared.csv",
+      "compared.md", "pictures",
   }
 
 

@@ -67,3 +67,29 @@ def test_a_vote_is_that_of_scikit_learn() -> None:
 def test_more_neighbours_than_images_are_refused() -> None:
   with pytest.raises(ValueError, match="5 neighbours are asked for, but there are only 4"):
     retrieval.nearest(draw(2, 3), draw(4, 3), 5)
+
+
+@pytest.mark.parametrize("k, temperature", [(20, 0.07), (7, 0.5), (2_000, 0.2)])
+def test_a_weighted_vote_is_that_of_scikit_learn(
+    monkeypatch: pytest.MonkeyPatch, k: int, temperature: float
+) -> None:
+  """Over several blocks, which need not fill up; of fewer references than k all vote."""
+  monkeypatch.setattr(retrieval, "REFERENCES", 150)
+  monkeypatch.setattr(retrieval, "VOTERS", 40)
+  references, queries = draw(330, 5), draw(90, 5)
+  labels, truth = RS.randint(4, size=330), RS.randint(4, size=90)
+  oracle = sklearn.neighbors.KNeighborsClassifier(
+      min(k, 330), algorithm="brute", metric="cosine",
+      weights=lambda distances: np.exp((1 - distances) / temperature),
+  )
+  found = retrieval.weighted_vote(queries, references, labels, k, temperature)
+  np.testing.assert_array_equal(found, oracle.fit(references, labels).predict(queries))
+  assert np.mean(found == truth) != np.mean(retrieval.vote(np.zeros((90, 1), int)) == truth)
+
+
+def test_a_low_temperature_leaves_the_vote_to_the_nearest() -> None:
+  references, queries = draw(50, 6), draw(30, 6)
+  labels = RS.randint(3, size=50)
+  nearest = retrieval.nearest(queries, references, 1)["cosine"].index[:, 0]
+  found = retrieval.weighted_vote(queries, references, labels, 50, 1e-5)
+  np.testing.assert_array_equal(found, labels[nearest])

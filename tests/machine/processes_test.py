@@ -52,8 +52,8 @@ def free_port() -> int:
 def start(flags: list[str]) -> subprocess.Popen:
   """The program on two devices."""
   environment = os.environ | {
-      "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "PYTHONUNBUFFERED": "1",
-      "PYTHONPATH": str(ROOT),
+      "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2",
+      "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT),
   }
   return subprocess.Popen(
       [sys.executable, "-c", PROGRAM, "--config=configs/digits.py", *flags], cwd=ROOT,

@@ -26,8 +26,6 @@ TX = Optimiser(b1=0.5, b2=0.999, weight_decay=2.5e-5, decay_shifts=False)
 # Rates so large that it shows where a player sees another's new parameters.
 RATE = Schedule(1.0, 0.01, steps_per_epoch=100, constant_epochs=1, decay_epochs=1)
 KEY = jax.random.key(0)
-# These tests compile for longer than they run.
-compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def batch(seed: int = 0) -> Batch:
@@ -44,7 +42,7 @@ def begin(objective: str, **options: int) -> tuple[Setup, TrainState, dict]:
   """A setup, its initial state and its zeroed batch statistics."""
   setup = Setup(models.build(MODEL), OBJECTIVES[objective], TX, RATE, latent_dim=3, **options)
   init = functools.partial(initial_state, setup.networks, MODEL, setup.objective, TX)
-  return setup, *compiled(init)(KEY)
+  return setup, *jax.jit(init)(KEY)
 
 
 def away_from_zero(params: dict) -> dict:
@@ -71,7 +69,7 @@ def gradients_of(objective: str) -> Callable[..., tuple[tuple[dict, dict], dict]
   def both(params: dict, batch: Batch, z: jax.Array) -> tuple[tuple[dict, dict], dict]:
     losses = lambda params: setup.objective.losses(Run(setup.networks, params), batch, z)
     return train_step.gradients(setup, params, batch, z), jax.jacrev(losses)(params)
-  return compiled(both)
+  return jax.jit(both)
 
 
 @functools.cache
@@ -80,7 +78,7 @@ def step_of(objective: str, **options: int) -> Callable[..., tuple[TrainState, d
   setup = begin(objective, **options)[0]
   def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict]:
     return train_step.train_step(setup, state, batch, KEY)
-  return compiled(chex.assert_max_traces(step, n=1))
+  return jax.jit(chex.assert_max_traces(step, n=1))
 
 
 @pytest.mark.parametrize("name", ["bigan", "gan", "latent_regressor"])
@@ -142,7 +140,7 @@ def test_updates_are_simultaneous() -> None:
   new, metrics = step_of("bigan", norms=True)(state, batch())
   z = train_step.draw_latents(setup, jax.random.fold_in(KEY, 150), 6)
   (losses, grads), _ = gradients_of("bigan")(state.params, batch(), z)
-  expected = compiled(lambda state, grads: {
+  expected = jax.jit(lambda state, grads: {
       p: TX.update(grads[p], state.opt_state[p], state.params[p], 0.01) for p in grads
   })(state, grads)
   for player in "GED":
@@ -183,7 +181,7 @@ def test_two_batches_judged_at_once_as_if_apart() -> None:
 @functools.cache
 def calibration_of(objective: str) -> Callable[..., tuple[Calibration, dict]]:
   """(params, carry, batch, labels, key) -> calibration_step's result."""
-  return compiled(lambda params, *args: train_step.calibration_step(
+  return jax.jit(lambda params, *args: train_step.calibration_step(
       begin(objective)[0], params, 1e-3, *args))
 
 
@@ -247,7 +245,7 @@ def test_metrics_of_calibration() -> None:
 def test_bfloat16_is_near_float32_and_what_must_stay_wide_does(objective: str) -> None:
   setup, state, _ = begin(objective)
   params = away_from_zero(state.params)
-  step = compiled(lambda precision: train_step.train_step(
+  step = jax.jit(lambda precision: train_step.train_step(
       setup._replace(precision=precision), state._replace(params=params), batch(), KEY
   ), static_argnums=0)
   exact, near = step("float32"), step("bfloat16")
