@@ -60,7 +60,7 @@ def test_lines_are_no_wider_than_a_terminal(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("name, sentence", [
     ("epoch", "Unknown config field 'epoch': did you mean 'epochs'? choose from alternating, "),
-    ("optim.lr", "Unknown config field 'optim.lr' in config.optim: choose from E_rate_factor, b1, "),
+    ("optim.lr", "Unknown config field 'optim.lr' in config.optim: choose from E_rate_factor, "),
     ("optim.rat", "did you mean 'rate'? choose from E_rate_factor, b1, b2, decay_shifts, "),
     ("model.G.widht", "in config.model.G: did you mean 'width'? choose from first_bn, width, "),
     ("model.width", "in config.model: did you mean 'model.D.width' or 'model.E.width' or "),
