@@ -84,9 +84,9 @@ SUPERVISED = {
     "voc_detection": detection.JOB,
     "voc_segmentation": segmentation.JOB,
 }
-JOBS = {
-    "train": train,
+JUDGING = {
     "linear_probe": probe_job.run,
     "neighbours": neighbours_job.run,
     **{name: functools.partial(fine_tuning.run, job) for name, job in SUPERVISED.items()},
 }
+JOBS = {"train": train, **{name: devices.usual_types()(run) for name, run in JUDGING.items()}}

@@ -24,11 +24,12 @@ from configs import digits
 
 TESTS = pathlib.Path(__file__).parent
 SLOW = (  # folders and files that compile and train for more than some seconds
-    "benchmark/benchmark", "colab", "commands", "data/stream", "evaluation/encoders",
-    "evaluation/layer", "evaluation/linear", "evaluation/logistic", "evaluation/m", "evaluation/n",
-    "evaluation/probe", "evaluation/retrieval", "exchange/exported", "export", "features",
-    "golden", "import_official", "jobs", "kills", "machine/processes", "main", "models",
-    "photos", "pipeline", "runs/workdir", "training", "transfer",
+    "benchmark/benchmark", "colab", "commands", "data/stream", "environments",
+    "evaluation/encoders", "evaluation/layer", "evaluation/linear", "evaluation/logistic",
+    "evaluation/m", "evaluation/n", "evaluation/probe", "evaluation/retrieval",
+    "exchange/exported", "export", "features", "golden", "import_official", "jobs", "kills",
+    "machine/processes", "main", "models", "photos", "pipeline", "runs/workdir", "training",
+    "transfer",
 )
 QUICK, EMITTERS = "jax_disable_most_optimizations", "xla_cpu_use_fusion_emitters"
 AS_USED = (  # that different programs agree in every bit is said of those that users compile

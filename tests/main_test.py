@@ -175,6 +175,20 @@ def test_a_config_is_found_from_another_folder(tmp_path: pathlib.Path) -> None:
   assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("words", [
+    ["--config", "sub/a b.py"], ["--config=sub/a b.py"], ["--config", "sub/a b:gan"],
+])
+def test_a_config_of_one_s_own_is_found_from_where_one_is(
+    tmp_path: pathlib.Path, words: list[str]
+) -> None:
+  (tmp_path / "sub").mkdir()
+  own = tmp_path / "sub" / "a b.py"
+  text = (ROOT / "configs" / "digits.py").read_text()
+  own.write_text(text.replace("config.epochs = 200", "config.epochs = -7"))
+  message = sentence(run(*words, "--workdir=run", cwd=tmp_path))
+  assert message == "config.epochs is -7, but must be at least 0."
+
+
 def test_a_batch_beyond_the_set(
     tiny: Tiny, tmp_path: pathlib.Path
 ) -> None:

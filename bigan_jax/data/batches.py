@@ -137,9 +137,14 @@ def views(config: ml_collections.ConfigDict) -> Views:
   return view
 
 
-def assembler(config: ml_collections.ConfigDict) -> Assembler:
-  """How a config's training batches are made."""
-  look, side, flip = views(config), config.model.encoder_shape[0], config.data.flip
+def assembler(config: ml_collections.ConfigDict, flip: bool | None = None) -> Assembler:
+  """How a config's training batches are made.
+
+  Args:
+    flip: mirror pictures at random; None: as config.data.flip says.
+  """
+  look, side = views(config), config.model.encoder_shape[0]
+  flip = config.data.flip if flip is None else flip
   def cut(pictures: Any, indices: jax.Array, draws: jax.Array) -> jax.Array:
     if not config.data.edge:
       return pictures[indices]

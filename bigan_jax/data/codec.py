@@ -11,11 +11,21 @@ from PIL import Image
 
 from bigan_jax.data import bare
 
+try:
+  import pillow_heif  # the extra `heic`
+except ImportError:
+  HEIF = False
+else:
+  HEIF = True
+  pillow_heif.register_heif_opener()
+
+HEIF_EXTENSIONS = (".heic", ".heif", ".hif")
 EXTENSIONS = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif",
+    *(HEIF_EXTENSIONS if HEIF else ()),
 )
 # What a file may hold, whatever its name says. Pillow's other readers are not for strangers' files.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", *(("HEIF",) if HEIF else ()))
 DAMAGED, FORBIDDEN = "cannot be decoded", "may not be read"
 MAX_PIXELS = 80_000_000
 MAX_SIDE = 65_500  # Of a JPEG file.
@@ -130,8 +140,12 @@ def _turn(picture: Image.Image) -> Image.Transpose | None:
 
 def to_rgb(picture: Image.Image) -> Image.Image:
   """RGB from any mode; transparency is laid on white."""
-  if picture.mode.startswith("I;16"):  # Pillow would clip 16 bits instead of scaling them.
-    return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
+  # Pillow would clip 16 bits, and shares of 1, instead of scaling them.
+  if picture.mode.startswith("I;16") or picture.mode == "I" and picture.getextrema()[1] > 255:
+    levels = np.asarray(picture).clip(0, 65_535)
+    return Image.fromarray((levels >> 8).astype(np.uint8)).convert("RGB")
+  if picture.mode == "F" and 0 <= picture.getextrema()[0] <= picture.getextrema()[1] <= 1:
+    return Image.fromarray((np.asarray(picture) * 255 + 0.5).astype(np.uint8)).convert("RGB")
   if picture.has_transparency_data:
     layer = picture.convert("RGBA")
     white = Image.new("RGBA", layer.size, "white")

@@ -6,20 +6,22 @@ from typing import NamedTuple
 from bigan_jax.data import codec
 
 OTHERS = (  # Pictures all the same, which are counted and told.
-    ".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".jpx", ".jxr", ".wdp", ".svg", ".psd",
+    *codec.HEIF_EXTENSIONS, ".jxl", ".jp2", ".j2k", ".jpx", ".jxr", ".wdp", ".svg", ".psd",
     ".tga", ".ico", ".ppm", ".pgm", ".pbm", ".pnm", ".pcx", ".eps", ".exr", ".hdr", ".dcm", ".xcf",
     ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".apng", ".dib", ".jif", ".mpo",
 )
+HOLDING = (".zip", ".tar", ".tgz", ".7z", ".rar", ".npy", ".npz", ".tfrecord")  # them, packed
 # Where systems keep thumbnails, resource forks and what was deleted, in lower case.
 PASSED_OVER = ("@eadir", "__macosx", "#recycle", "$recycle.bin", "system volume information",
                "lost+found", "__pycache__")
 ANNOTATIONS = "val_annotations.txt"  # Tiny ImageNet's classes of its validation pictures.
 NO_FILE, EMPTY = "pipes or devices", "empty folders"
+UNNAMED = "pictures without an ending such as .jpg"
 SKIPPED_FILE = "skipped.txt"  # beside a prepared set, what was left out: name, tab, reason
 
 
 class Found(NamedTuple):
-  """Paths relative to the folder, sorted; nothing was opened.
+  """Paths relative to the folder, sorted; only files without an ending were opened.
 
   pictures: files named as pictures. left: (path, what it is) of what looks like pictures and is not
   read. annotations: files called ANNOTATIONS.
@@ -71,11 +73,22 @@ def _is_folder(found: Found, folder: str, entry: os.DirEntry) -> bool:
       found.pictures.append(path)
     else:
       found.left.append((path, NO_FILE))
-  elif ending in OTHERS:
+  elif ending in OTHERS + HOLDING:
     found.left.append((path, ending))
   elif name == ANNOTATIONS:
     found.annotations.append(path)
+  elif not ending and entry.is_file() and _starts_as_picture(entry.path):
+    found.left.append((path, UNNAMED))
   return False
+
+
+def _starts_as_picture(path: str) -> bool:
+  """Whether a file whose name does not say so begins as JPEG or PNG."""
+  try:
+    with open(path, "rb") as file:
+      return file.read(8).startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"))
+  except OSError:
+    return False
 
 
 def escape(name: str) -> str:

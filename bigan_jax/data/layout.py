@@ -22,6 +22,10 @@ DEEPEST = 3  # levels below the folder at which splits may lie
 NAMED = 5  # classes that an error names
 
 
+Names = dict[tuple[str, ...], set[str]]  # {a folder's parts: folders in it}, of one depth
+Groups = list[tuple[str, dict[str, list[str]]]]  # (a folder, {split: folders in it})
+
+
 class Entry(NamedTuple):
   """A picture file.
 
@@ -38,8 +42,9 @@ class Layout(NamedTuple):
   """How a folder is meant.
 
   entries: the pictures that are used. classes: () if they are unlabelled. splits: {split: its
-  folders}, {} if they are yet to be drawn. prefix: the folder in which all of it lies, "" if that
-  is the folder itself. left: (path, what it is) of pictures that are not used.
+  folders, */train where every class has its own}, {} if they are yet to be drawn. prefix: the
+  folder in which all of it lies, "" if that is the folder itself. left: (path, what it is) of
+  pictures that are not used.
   """
 
   entries: list[Entry]
@@ -55,7 +60,7 @@ def arrange(root: str, found: folders.Found) -> Layout:
   Raises:
     ValueError: splits lie in several places, or a judged split has a class that training lacks.
   """
-  parent, splits = _find_splits(root, found.pictures)
+  parent, splits, by_class = _find_splits(root, found.pictures)
   if not splits:
     prefix = _common(found.pictures)
     _check_alone(root, found.pictures, prefix)
@@ -64,7 +69,8 @@ def arrange(root: str, found: folders.Found) -> Layout:
   entries, names = [], "/, ".join(sorted(name for some in splits.values() for name in some))
   for split, places in splits.items():
     for place in places:
-      entries += _of_split(root, found, split, place)
+      entries += (_of_each(found.pictures, split, parent, os.path.basename(place)) if by_class
+                  else _of_split(root, found, split, place))
   used = {entry.path for entry in entries}
   left = [(path, f"outside {names}/") for path in found.pictures if path not in used]
   entries, dropped = _without_unlabelled(entries, splits)
@@ -73,8 +79,11 @@ def arrange(root: str, found: folders.Found) -> Layout:
   return Layout(entries, _classes(entries), splits, parent, left + dropped)
 
 
-def _find_splits(root: str, paths: Sequence[str]) -> tuple[str, dict[str, list[str]]]:
-  """(the folder that holds the splits, {split: its folders}), the topmost; ("", {}) if none."""
+def _find_splits(root: str, paths: Sequence[str]) -> tuple[str, dict[str, list[str]], bool]:
+  """(the folder that holds the splits, {split: its folders}, whether each class has its own).
+
+  The topmost; ("", {}, False) if there are none.
+  """
   folders_of = {tuple(path.split(os.sep)[:-1]) for path in paths}
   for depth in range(DEEPEST):
     names = {}
@@ -85,16 +94,55 @@ def _find_splits(root: str, paths: Sequence[str]) -> tuple[str, dict[str, list[s
         (os.path.join(*parent) if parent else "", group)
         for parent, inner in sorted(names.items()) for group in _groups(inner)
     ]
-    if len(groups) > 1:
-      shown = " and ".join(os.path.join(parent, group["train"][0]) for parent, group in groups[:2])
+    if by_class := _splits_of_classes(paths, names, groups):
+      return *by_class, True
+    places = [os.path.join(parent, group["train"][0]) for parent, group in groups]
+    places += _half_sets(names, groups)
+    if len(places) > 1:
+      shown = " and ".join(places[:2])
       raise ValueError(
           f"{folders.escape(root)} holds several sets with splits ({folders.escape(shown)}): name"
-          " the folder of one of them, with train/ and test/ in it, by config.data.path."
+          " the folder of one of them, with train/ and test/ in it, by config.data.path, or give"
+          " all class folders the same."
       )
     if groups:
       parent, group = groups[0]
-      return parent, {s: [os.path.join(parent, n) for n in inner] for s, inner in group.items()}
-  return "", {}
+      splits = {s: [os.path.join(parent, n) for n in inner] for s, inner in group.items()}
+      return parent, splits, False
+  return "", {}, False
+
+
+def _half_sets(names: Names, groups: Groups) -> list[str]:
+  """Folders called train or test beside a set with splits, which other folders lack a part of."""
+  whole = {parent for parent, _ in groups}
+  return [
+      os.path.join(*parent, name) for parent, inner in sorted(names.items()) if parent and whole
+      for name in sorted(inner)
+      if os.path.join(*parent) not in whole and name.lower() in SPLIT_FOLDERS
+  ]
+
+
+def _splits_of_classes(
+    paths: Sequence[str], names: Names, groups: Groups
+) -> tuple[str, dict[str, list[str]]] | None:
+  """(folder, splits) of cats/train, cats/test, dogs/train, dogs/test; None of anything else."""
+  above = {parent[:-1] for parent in names}
+  alike = len(groups) == len(names) and all(group == groups[0][1] for _, group in groups)
+  if len(groups) < 2 or not alike or len(above) > 1:
+    return None
+  level = len(min(names)) + 1  # of what lies in a split's folder
+  within = {path.split(os.sep)[level] for path in paths if path.count(os.sep) > level}
+  if any(not _is_filler(name) for name in within):
+    return None
+  parent = os.path.join("", *above.pop())
+  each = os.path.join(parent, "*")
+  return parent, {s: [os.path.join(each, n) for n in found] for s, found in groups[0][1].items()}
+
+
+def _of_each(paths: Sequence[str], split: str, parent: str, name: str) -> list[Entry]:
+  """The pictures of a split for which every class folder in `parent` has a folder `name`."""
+  entries = [Entry(path, split, _first(path, parent)) for path in paths]
+  return [e for e in entries if e.path.startswith(os.path.join(parent, e.category, name, ""))]
 
 
 def _check_alone(root: str, paths: Sequence[str], prefix: str) -> None:
@@ -193,9 +241,8 @@ def _check_classes(root: str, entries: Sequence[Entry], splits: dict[str, list[s
   for split in splits:
     there = {entry.category for entry in entries if entry.split == split} - {""}
     if known and (unknown := there - known):
-      same = {_alike(name): name for name in known}
-      twins = [(name, same[_alike(name)]) for name in sorted(unknown) if _alike(name) in same]
-      hint = f" ({twins[0][0]!r} and {twins[0][1]!r} differ in case alone)" if twins else ""
+      pair = twins([*sorted(unknown), *sorted(known)])
+      hint = f" ({pair[0]!r} and {pair[1]!r} differ in case alone)" if pair else ""
       raise ValueError(
           f"In {folders.escape(root)}, {splits[split][0]}/ holds {listed(unknown)}, which"
           f" {splits['train'][0]}/ lacks; it holds {listed(known)}{folders.escape(hint)}: give"
@@ -205,6 +252,15 @@ def _check_classes(root: str, entries: Sequence[Entry], splits: dict[str, list[s
 
 def _alike(name: str) -> str:
   return unicodedata.normalize("NFC", name.strip()).casefold()
+
+
+def twins(names: Iterable[str]) -> tuple[str, str] | None:
+  """Two names that are the same but for case, if there are."""
+  known = {}
+  for name in names:
+    if (other := known.setdefault(_alike(name), name)) != name:
+      return other, name
+  return None
 
 
 def listed(names: Iterable[str]) -> str:
@@ -221,7 +277,9 @@ def is_plain(arranged: Layout) -> bool:
     split = SPLIT_FOLDERS.get(top.lower(), "")
     alone = split == "train" and (arranged.splits or arranged.prefix)
     return inner if alone or split and arranged.splits else top
-  return all(entry.category == old(entry.path) for entry in arranged.entries)
+  each = [e for e in arranged.entries if arranged.splits and not e.path.startswith(
+      tuple(os.path.join(place, "") for place in arranged.splits[e.split]))]
+  return not each and all(e.category == old(e.path) for e in arranged.entries)
 
 
 def _classes(entries: Sequence[Entry]) -> tuple[str, ...]:

@@ -6,13 +6,14 @@ import os
 import pathlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bigan_jax.data import folders
+from bigan_jax.data import codec, folders, layout
 
 if TYPE_CHECKING:
   import tensorflow_datasets as tfds
 
+HEIC = "pip install '.[heic]' reads .heic"
 # What was left out by its name begins with these; all else could not be read.
-KINDS = (".", "folders", folders.EMPTY, "outside", "of", folders.NO_FILE)
+KINDS = (".", "folders", folders.EMPTY, "outside", "of", folders.NO_FILE, folders.UNNAMED)
 
 
 class Survey(NamedTuple):
@@ -57,12 +58,23 @@ def of_set(
   arranged, left = config.layout, dict(survey.left)
   left |= {folders.escape(path): kind for path, kind in config.left}
   halves = [name for split in ("train", judged_split) for name in arranged.splits.get(split, ())]
-  loose = not classes and any(entry.category for entry in arranged.entries)
   return survey._replace(
       place=config.path, splits=tuple(f"{name}/" for name in halves), left=tuple(left.items()),
-      note="not every picture lies in one of two or more class folders" if loose else "",
+      note=_note(arranged, classes > 0, left),
       contents=config.contents,
   )
+
+
+def _note(arranged: layout.Layout, labelled: bool, left: dict[str, str]) -> str:
+  """What is odd about the classes."""
+  if not labelled:
+    loose = any(entry.category for entry in arranged.entries)
+    return "not every picture lies in one of two or more class folders" if loose else ""
+  read = {e.category for e in arranged.entries if not left or folders.escape(e.path) not in left}
+  if gone := set(arranged.classes) - read:
+    return f"no picture of {layout.listed(gone)} can be read"
+  twins = layout.twins(arranged.classes)
+  return f"{twins[0]!r} and {twins[1]!r} differ in case alone" if twins else ""
 
 
 def _read_list(path: str) -> tuple[tuple[str, str], ...]:
@@ -101,6 +113,7 @@ def left_out(left: Sequence[tuple[str, str]], listed: str) -> str:
   bad = {kind: n for kind, n in counts.items() if kind not in plain}
   parts = [_counted(n, kind) for kind, n in sorted(plain.items())]
   notes = [_counted(n, kind) for kind, n in sorted(bad.items())]
+  notes += [HEIC] if any(kind in codec.HEIF_EXTENSIONS for kind in plain) else []
   parts += [f"{sum(bad.values()):,} unreadable"] if bad else []
   notes += [f"listed in {folders.escape(listed)}"] if listed else []
   shown = f" ({', '.join(notes)})" if notes else ""

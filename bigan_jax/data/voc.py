@@ -76,6 +76,31 @@ def load(
     ValueError: another year, or a split that the devkit does not list; a damaged set.
     FileNotFoundError: neither prepared nor to be prepared.
   """
+  builder, names, skipped = _listed(year, split, task, data_dir, path, classes)
+  if skipped:
+    logging.warning("VOC%d: %d of the %d pictures of %s cannot be decoded and are left out.", year,
+                    len(skipped), len(names), split)
+  wanted = [name for name in names if name not in skipped]
+  pictures, chosen = {}, set(wanted)
+  for stored, names in builder.info.metadata["stored"].items():
+    indices = [i for i, name in enumerate(names) if name in chosen]
+    pictures |= _read(builder, stored, names, indices)
+  return [pictures[name] for name in wanted]
+
+
+def left_out(
+    year: int, split: str, task: str = "main", data_dir: str = "", path: str = "",
+    classes: str = "",
+) -> list[tuple[str, str]]:
+  """(name, why) of the pictures of a list that `load` leaves out; takes and raises the same."""
+  _, names, skipped = _listed(year, split, task, data_dir, path, classes)
+  return [(name, codec.DAMAGED) for name in names if name in skipped]
+
+
+def _listed(
+    year: int, split: str, task: str, data_dir: str, path: str, classes: str
+) -> tuple["tfds.core.DatasetBuilder", list[str], set[str]]:
+  """The prepared set, the names of a list, and which of those cannot be decoded."""
   builder = prepare.find_or_prepare_voc(year, data_dir, path, classes)
   metadata = builder.info.metadata
   given, there = builder.builder_config.classes, metadata.get("classes", devkit.CLASSES)
@@ -87,16 +112,7 @@ def load(
     known = ", ".join(f"{t} {s}" for t, splits in metadata["lists"].items() for s in splits)
     raise ValueError(f"This VOC{year} has no list of {split!r} for {task!r} but {known}: choose one"
                      ", or put the tar that holds it beside the others.")
-  skipped = set(metadata["skipped"]).intersection(found[split])
-  if skipped:
-    logging.warning("VOC%d: %d of the %d pictures of %s cannot be decoded and are left out.", year,
-                    len(skipped), len(found[split]), split)
-  wanted = [name for name in found[split] if name not in skipped]
-  pictures, chosen = {}, set(wanted)
-  for stored, names in metadata["stored"].items():
-    indices = [i for i, name in enumerate(names) if name in chosen]
-    pictures |= _read(builder, stored, names, indices)
-  return [pictures[name] for name in wanted]
+  return builder, found[split], set(metadata["skipped"]).intersection(found[split])
 
 
 def _read(

@@ -176,7 +176,7 @@ def data_settings(
     rules.refuse_unused(encoder.data.name, own)
     return ml_collections.ConfigDict({**data.to_dict(), **encoder.data.to_dict(), **changed})
   found.splits = found.splits or configs.data_section().splits
-  if not found.edge:
+  if found.name != "voc" and not found.edge:
     side = encoder.model.encoder_shape[0] if found.name in prepare.PICTURES else 0
     found.edge = encoder.data.edge or side
   return found

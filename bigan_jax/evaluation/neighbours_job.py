@@ -117,8 +117,8 @@ def table(
 
 
 def same_class(queries: Split, train: Split, found: Neighbours) -> float | None:
-  """Share in percent of the neighbours that have their query's class; None without labels."""
-  if not train.num_classes:
+  """Share in percent of the neighbours that have their query's class; None if none can."""
+  if not train.num_classes or not np.isin(queries.labels, train.labels).any():
     return None
   return 100 * float(np.mean(train.labels[found.index] == queries.labels[:, None]))
 

@@ -172,8 +172,10 @@ def _checked(apply: Callable[..., Any], name: str, shapes: dict[str, Shape]) -> 
     for array, shape in zip(inputs, shapes.values(), strict=True):
       if array.shape[1:] != shape or not array.ndim:
         raise ValueError(f"{name} takes {takes}, not {list(array.shape)}.")
-      if array.dtype == jnp.uint8:
-        raise ValueError(f"{name} takes float32, not uint8: call preprocess first.")
+      if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise ValueError(f"{name} takes float32, not {array.dtype}: call preprocess first.")
+      if not len(array):
+        raise ValueError(f"{name} was given a batch of none: give one or more.")
     if len({len(array) for array in inputs}) > 1:
       raise ValueError(f"{name} takes pairs, not {' and '.join(str(len(a)) for a in inputs)}.")
     return apply(*inputs)

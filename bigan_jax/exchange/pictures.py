@@ -51,6 +51,8 @@ def _listed(images: Any, how: files.View) -> list[Any]:
     return [images]
   if images.ndim == 3 and _channels_first(images.shape, how):
     raise ValueError(_turn_around(images.shape))
+  if images.ndim == 3 and images.shape[2] == 2:  # No batch of grey pictures two pixels wide.
+    _check_last(images.shape, images.shape)
   return list(images) if images.ndim in (3, 4) else [images]
 
 

@@ -45,7 +45,7 @@ def read(path: str, players: tuple[str, ...], step: str | int = "latest") -> Pre
     OSError: the network cannot be read.
   """
   folder = pathlib.Path(path).expanduser()
-  if not folder.is_dir():
+  if not path or not folder.is_dir():
     raise FileNotFoundError(f"There is no run folder {path!r}: name one that bigan_jax.main wrote.")
   variables, info = {}, {}
   if exported.is_export(folder):

@@ -87,13 +87,17 @@ class Examination(NamedTuple):
     return {"centre_crop": centre, "all_crops": every, "crops": count}
 
 
+def mirrors(config: ml_collections.ConfigDict) -> bool:
+  """Whether mirror images are shown: of pictures that are cropped, not of digits and their like."""
+  return bool(config.data.edge and config.data.flip)
+
+
 def examination(
     config: ml_collections.ConfigDict, network: nn.Module, images: Split | Stored
 ) -> Examination:
   """Mirror images count if training showed them too."""
-  mirror = bool(config.data.edge and config.data.flip)
   size = config.model.encoder_shape[0]
-  return Examination(network, batches.views(config), images, size, mirror)
+  return Examination(network, batches.views(config), images, size, mirrors(config))
 
 
 @functools.partial(jax.jit, static_argnames=("network", "view", "mirror"))

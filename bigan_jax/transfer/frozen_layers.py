@@ -84,8 +84,8 @@ def task(config: ml_collections.ConfigDict, folder: RunFolder) -> Task:
       network=network, frozen=frozen, size=train_set.size,
       start=lambda origin: start(config, origin, network, some_images(config, train_set), frozen),
       feed=lambda when: feeds.place(
-          train_set, config.batch_size, batches.assembler(config), config.data.workers,
-          when.dispatch,
+          train_set, config.batch_size, batches.assembler(config, crops.mirrors(config)),
+          config.data.workers, when.dispatch,
       ),
       measure=supervised_step.classification, measures=MEASURES,
       judge=lambda params: exam.test(params, whole=False), finish=finish, about=train_set.about,

@@ -131,3 +131,13 @@ def test_bad_pictures_are_refused_with_a_reason() -> None:
     bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
     assert codec.shrink(bytes(bomb), 72, True).note == "over 80 megapixels"
   assert codec.shrink(encode(Image.new("L", (1, 1000)), "PNG"), 72, True).note == "too elongated"
+
+
+@pytest.mark.parametrize("mode, scale", [("I", 257), ("I;16", 257), ("I", 1), ("F", 1 / 255),
+                                         ("F", 1)])
+def test_deep_grey_is_scaled_and_not_clipped(mode: str, scale: float) -> None:
+  grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+  kind = {"I": np.int32, "I;16": np.uint16, "F": np.float32}[mode]
+  picture = Image.fromarray((grey * np.float64(scale)).astype(kind))
+  assert picture.mode == mode
+  np.testing.assert_array_equal(np.asarray(codec.to_rgb(picture))[..., 0], grey)

@@ -55,7 +55,7 @@ def test_heic_beside_jpg_is_counted_and_listed(mine: pathlib.Path) -> None:
   train, judged = load(mine)
   assert (train.size, judged.size) == (7, 1)
   line = said(mine)
-  assert "; left out: 90 .heic (listed in " in line
+  assert "; left out: 90 .heic (pip install '.[heic]' reads .heic, listed in " in line
   listed = pathlib.Path(line.rpartition("listed in ")[2].rstrip(")"))
   assert len(listed.read_text().splitlines()) == 90
 
@@ -142,8 +142,24 @@ def test_splits_are_found_where_downloads_put_them(
 
 
 def test_two_sets_are_not_pooled(mine: pathlib.Path) -> None:
-  write(mine, *(f"{s}/{half}/{i}.jpg" for s in "ab" for half in ("train", "test") for i in (1, 2)))
+  write(mine, *(f"{s}/{half}/x/1.jpg" for s in "ab" for half in ("train", "test")))
   with pytest.raises(ValueError, match=r"holds several sets with splits \(a/train and b/train\)"):
+    load(mine)
+
+
+@pytest.mark.parametrize("above", ["", "archive/"])
+def test_classes_that_hold_the_splits(mine: pathlib.Path, above: str) -> None:
+  classes, counts = ("cats", "dogs"), (("train", 3), ("test", 2))
+  write(mine, *(f"{above}{c}/{s}/{i}.jpg" for c in classes for s, n in counts for i in range(n)))
+  train, judged = load(mine)
+  assert (train.size, judged.size, train.about.classes) == (6, 4, classes)
+  assert np.bincount(judged.labels).tolist() == [2, 2]
+  assert f"from {mine} ({above}*/train/, {above}*/test/)" in said(mine)
+
+
+def test_a_class_without_a_split_of_the_others(mine: pathlib.Path) -> None:
+  write(mine, "cats/train/1.jpg", "cats/test/2.jpg", "dogs/train/3.jpg")
+  with pytest.raises(ValueError, match=r"several sets with splits \(cats/train and dogs/train\)"):
     load(mine)
 
 
@@ -180,6 +196,24 @@ def test_a_judged_class_must_be_trained_on(mine: pathlib.Path, there: str, hint:
   write(mine, "train/cats/1.jpg", "train/dogs/2.jpg", "test/cats/3.jpg", f"test/{there}/4.jpg")
   with pytest.raises(ValueError, match=rf"test/ holds 1 class \({there}\), .* lacks; it.*{hint}"):
     load(mine)
+
+
+def test_what_is_odd_about_classes_is_told(mine: pathlib.Path) -> None:
+  write(mine, *(f"{c}/{i}.jpg" for c in ("Cat", "cat", "dog") for i in range(2)))
+  assert "3 classes ('Cat' and 'cat' differ in case alone), judged" in said(mine)
+  for i in range(2):
+    (mine / "dog" / f"{i}.jpg").write_bytes(b"")
+  assert "3 classes (no picture of 1 class (dog) can be read), judged" in said(mine)
+
+
+def test_pictures_that_are_packed_or_without_an_ending_are_told(mine: pathlib.Path) -> None:
+  write(mine, "0.jpg", "1.jpg", "2.jpg")
+  (mine / "1.jpg").rename(mine / "8f3a")
+  (mine / "LICENSE").write_text("free")
+  (mine / "more.zip").touch()
+  with pytest.raises(FileNotFoundError, match="more.zip is a file: unpack it, and name the one"):
+    load(mine / "more.zip")
+  assert "; left out: 1 .zip, 1 pictures without an ending such as .jpg (listed" in said(mine)
 
 
 def test_links_count_and_left_overs_do_not(mine: pathlib.Path) -> None:

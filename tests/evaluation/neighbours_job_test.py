@@ -11,7 +11,8 @@ from PIL import Image
 import pytest
 
 from bigan_jax import jobs
-from bigan_jax.evaluation import encoders, layer_features, neighbours_job
+from bigan_jax.data.splits import Split
+from bigan_jax.evaluation import encoders, layer_features, neighbours_job, retrieval
 from bigan_jax.settings import downstream
 from configs import imagenet, neighbours
 
@@ -118,3 +119,11 @@ def test_layers_that_there_are_not_are_refused(
   with pytest.raises(ValueError, match="no layer 'fc6': .*choose from fc1, fc2, e-, e"):
     neighbours_job.run(config, str(tmp_path / "out"))
   assert not (tmp_path / "out").exists()
+
+
+def test_no_share_of_classes_that_are_not_trained_on() -> None:
+  images = np.zeros((2, 8, 8, 1), np.uint8)
+  train, queries = (Split(images, np.array(labels), 3) for labels in ([0, 0], [1, 2]))
+  found = retrieval.Neighbours(np.zeros((2, 1)), np.zeros((2, 1), np.int32))
+  assert neighbours_job.same_class(queries, train, found) is None
+  assert neighbours_job.same_class(train, train, found) == 100

@@ -54,6 +54,10 @@ def test_bad_input(tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable) 
     model.E(np.zeros((8, 8, 1), np.float32))
   with pytest.raises(ValueError, match="E takes float32, not uint8: call preprocess first"):
     model.E(np.zeros((1, 8, 8, 1), np.uint8))
+  with pytest.raises(ValueError, match="E takes float32, not int32: call preprocess first"):
+    model.E(np.zeros((1, 8, 8, 1), np.int32))
+  with pytest.raises(ValueError, match="G was given a batch of none: give one or more"):
+    model.G(np.zeros((0, 5), np.float32))
   with pytest.raises(ValueError, match=r"G takes \[B, 5\], not \[2, 4\]"):
     model.G(np.zeros((2, 4), np.float32))
   x, z = np.zeros((2, 8, 8, 1), np.float32), np.zeros((3, 5), np.float32)
@@ -78,8 +82,9 @@ def test_a_plain_gan_has_no_encoder(tmp_path: pathlib.Path, tiny: Callable, save
 
 def test_folders_without_networks(tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable
                                   ) -> None:
-  with pytest.raises(FileNotFoundError, match="There is no run folder '/nowhere'"):
-    bigan_jax.load("/nowhere")
+  for name in ("/nowhere", ""):
+    with pytest.raises(FileNotFoundError, match=f"There is no run folder '{name}'"):
+      bigan_jax.load(name)
   with pytest.raises(FileNotFoundError, match="holds no saved networks"):
     bigan_jax.load(str(tmp_path))
   saved_run(tiny(), tmp_path / "run")

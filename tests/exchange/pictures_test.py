@@ -77,6 +77,7 @@ def test_pillow_s_pictures_are_as_files(tmp_path: pathlib.Path, mode: str, endin
     (np.zeros((3, 32, 40), np.uint8), ValueError, r"channels first: .* numpy.moveaxis\(x, 0, -1\)"),
     ([np.zeros((3, 32, 40), np.uint8)], ValueError, r"\[3, 32, 40\] have their channels first"),
     (np.zeros((2, 32, 40, 2), np.uint8), ValueError, r"C is 1, 3 or 4, not \[2, 32, 40, 2\]"),
+    (np.zeros((32, 40, 2), np.uint8), ValueError, r"C is 1, 3 or 4, not \[32, 40, 2\]"),
     (np.zeros((1, 2, 8, 8, 3), np.uint8), ValueError, "pictures .* not"),
     (np.zeros((8, 8, 3), np.float32), TypeError, "uint8, not float32: scale and convert them"),
     ("cat.jpg", TypeError, "takes arrays and PIL pictures, not str: open it by PIL.Image"),

@@ -93,7 +93,8 @@ def config_for(path: str, edge: int, validation_share: float) -> FolderConfig:
     raise ValueError("image_folder has no path: name the folder with your pictures.")
   path = os.path.realpath(os.path.expanduser(path))
   if not os.path.isdir(path):
-    raise FileNotFoundError(f"{path} is not a folder: name the one with your pictures.")
+    kind = "a file: unpack it, and" if os.path.isfile(path) else "not a folder:"
+    raise FileNotFoundError(f"{path} is {kind} name the one with your pictures.")
   if not 0 < validation_share < 1:
     raise ValueError(f"The validation share is {validation_share}: choose one between 0 and 1.")
   found = folders.scan(path)

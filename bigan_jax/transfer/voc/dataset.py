@@ -76,9 +76,7 @@ def load(
     ValueError: the list holds no picture; and as `voc.load`.
   """
   data = config.data
-  pictures = voc.load(
-      data.year, split, task, config.data_dir, data.path, data.get("classes", "")
-  )
+  pictures = voc.load(*_asked(config, split, task))
   if not pictures:
     raise ValueError(
         f"The list {split!r} of VOC{data.year} holds no picture: choose another split."
@@ -93,6 +91,14 @@ def load(
   return Pictures(pictures, share, edge, pictures[0].classes)
 
 
+def _asked(
+    config: ml_collections.ConfigDict, split: str, task: str
+) -> tuple[int, str, str, str, str, str]:
+  """The arguments of voc.load and voc.left_out."""
+  data = config.data
+  return data.year, split, task, config.data_dir, data.path, data.get("classes", "")
+
+
 def load_both(
     config: ml_collections.ConfigDict, task: str = "main", edge: int = 0
 ) -> tuple[Pictures, Pictures, survey.Survey]:
@@ -102,10 +108,12 @@ def load_both(
   )
   facts = [(p.name, p.checksum, p.labels.tolist()) for some in (train, test) for p in some.pictures]
   contents = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
+  left = [pair for split in (config.train_split, config.test_split)
+          for pair in voc.left_out(*_asked(config, split, task))]
   about = survey.Survey(
       "voc", config.data.path or f"the prepared VOC{config.data.year}",
       (config.train_split, config.test_split), len(train), len(test), train.classes,
-      contents=contents,
+      left=tuple(left), contents=contents,
   )
   print(survey.line(about))
   return train, test, about

@@ -1,5 +1,6 @@
 """Tests of what the jobs on PASCAL VOC share, from a tiny devkit."""
 
+import pathlib
 import pickle
 
 import ml_collections
@@ -11,6 +12,7 @@ from bigan_jax.data import order, voc
 from bigan_jax.settings import downstream
 from bigan_jax.transfer import source
 from bigan_jax.transfer.voc import dataset
+from tests.transfer.voc import devkits
 
 SIZES = {"000010": (30, 20), "000020": (17, 40), "000030": (25, 25)}
 OBJECT = (
@@ -265,3 +267,21 @@ def test_frames_and_signs() -> None:
   assert not found[2:-2, 2:-2].any() and not picture.any()
   assert dataset.sign("dog\n50 %", 40).min() < 128
   assert (dataset.sign("", 40) == 255).all()
+
+
+def test_the_survey_counts_what_cannot_be_decoded(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture
+) -> None:
+  root, objects = tmp_path / "VOCdevkit" / "VOC2007", [("dog", 0, *devkits.BOX)]
+  for split in ("trainval", "test"):
+    for i in range(2):
+      pixels = np.random.RandomState(i).randint(0, 256, (20, 30, 3)).astype(np.uint8)
+      devkits.add(root, split, f"{split}{i}", pixels, objects)
+    (root / "JPEGImages" / f"{split}1.jpg").write_bytes(b"none")
+  config = downstream.voc("voc_classification", "random")
+  config.data.path, config.data_dir = str(root.parent), str(tmp_path / "data_dir")
+  _, _, about = dataset.load_both(config)
+  assert about.left == tuple((f"{s}1", "cannot be decoded") for s in ("trainval", "test"))
+  assert capsys.readouterr().out.endswith(
+      "; left out: 2 unreadable (2 cannot be decoded)\n"
+  )

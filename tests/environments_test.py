@@ -1,0 +1,126 @@
+"""JAX's switches, set from outside: what works by default works under them, or is refused."""
+
+from collections.abc import Callable
+import os
+import pathlib
+import runpy
+import subprocess
+import sys
+
+import ml_collections
+import numpy as np
+from PIL import Image
+import pytest
+
+import bigan_jax
+from bigan_jax import export, features, jobs
+from bigan_jax.exchange import loaded
+from configs import cifar10, digits, linear_probe
+from tests import run_folders
+from tests.conftest import TINY
+
+ROOT = pathlib.Path(__file__).parents[1]
+SWITCHES = {
+    "JAX_ENABLE_X64": "1", "JAX_DEBUG_NANS": "1", "JAX_NUMPY_DTYPE_PROMOTION": "strict",
+    "JAX_NUMPY_RANK_PROMOTION": "raise",
+}
+CODE = "import sys; from tests import environments_test as t; getattr(t, sys.argv[1])(sys.argv[2])"
+MISSING = ("JAX finds no such device (JAX_PLATFORMS is cuda): set JAX_PLATFORMS=cpu, or install jax"
+           " for it.")
+PROGRAMS = (  # of which RUN is the run folder, and OUT what is not to appear
+    "main --config=digits --workdir=OUT", "main --config=linear_probe --config.encoder=RUN"
+    " --workdir=OUT", "main --config=neighbours --config.encoder=RUN --workdir=OUT",
+    "features --model=RUN --sample=3 --out=OUT", "export --workdir=RUN --out=OUT",
+    "import_official --params=OUT --config=mnist:bigan,recipe=official --workdir=OUT",
+    "benchmark --config=digits",
+)
+
+
+def call(name: str, folder: pathlib.Path, **environment: str) -> subprocess.CompletedProcess:
+  """Calls a function of this file in a process of its own."""
+  return subprocess.run([sys.executable, "-c", CODE, name, folder], cwd=ROOT, text=True,
+                        env=os.environ | environment, capture_output=True)
+
+
+def programs(folder: str) -> None:
+  """Starts all programs one after the other, each in a fork that need not import anything."""
+  for words in PROGRAMS:
+    if not os.fork():
+      module, *flags = words.replace("RUN", f"{folder}/run").replace("OUT", f"{folder}/out").split()
+      sys.argv[1:] = flags
+      sys.modules.pop(f"bigan_jax.{module}", None)  # which runpy warns of
+      runpy.run_module(f"bigan_jax.{module}", run_name="__main__", alter_sys=True)
+      raise AssertionError(f"{words} goes on.")
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 1
+  with pytest.raises(OSError) as error:
+    bigan_jax.load(f"{folder}/run")
+  print(error.value, file=sys.stderr)
+
+
+def test_a_missing_device_is_one_sentence_everywhere(
+    tiny: Callable, saved_run: Callable, tmp_path: pathlib.Path
+) -> None:
+  saved_run(tiny(), tmp_path / "run")
+  done = call("programs", tmp_path, JAX_PLATFORMS="cuda")
+  assert done.returncode == 0, done.stderr
+  names = ("main.py", "main.py", "main.py", "features.py", "export.py", "import_official.py",
+           "benchmark")
+  assert done.stderr.splitlines() == [*(f"{name}: {MISSING}" for name in names), MISSING]
+  assert not (tmp_path / "out").exists()
+
+
+def perceptrons() -> ml_collections.ConfigDict:
+  config = digits.get_config()
+  config.update_from_flattened_dict(TINY)
+  return config
+
+
+def convolutions() -> ml_collections.ConfigDict:
+  """Of configs/cifar10.py, on noise."""
+  config = cifar10.get_config()
+  config.update_from_flattened_dict({
+      **TINY, "data.name": "fake", "model.image_shape": (8, 8, 3), "model.encoder_shape": (8, 8, 3),
+      "model.G.width": 2, "model.E.width": 2, "model.D.width": 2, "model.E.hidden": 4,
+      "model.D.hidden": 4,
+  })
+  return config
+
+
+def training(folder: str) -> None:
+  """Trains and evaluates, in a process of its own."""
+  path = pathlib.Path(folder)
+  jobs.train(globals()[path.name](), str(path / "run"))
+
+
+def everything(folder: str) -> None:
+  """The same, and then probes, describes and exports."""
+  path = pathlib.Path(folder)
+  training(folder)
+  export.export(str(path / "run"), str(path / "export"))
+  probe = linear_probe.get_config()
+  probe.encoder, probe.baseline = str(path / "run"), "random"
+  probe.calibration_steps, probe.train_images, probe.judged_images = 1, 50, 20
+  probe.probe.l2, probe.layers = (0.1, 0.01), ("e-",)
+  run_folders.run(probe, path / "probe")
+  (path / "pictures").mkdir()
+  Image.linear_gradient("L").save(path / "pictures" / "a.png")
+  task = features.Task(loaded.load(str(path / "run")), str(path / "pictures"), "e-",
+                       path / "features.npz", path / "pairs", False, 1)
+  features.describe_folder(task)
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_switches_of_jax(switch: str, tmp_path: pathlib.Path) -> None:
+  done = call("everything", tmp_path / "perceptrons", **{switch: SWITCHES[switch]})
+  assert done.returncode == 0, done.stderr[-3000:]
+  rows = run_folders.rows(tmp_path / "perceptrons" / "run")
+  assert [row["epoch"] for row in rows] == [0, 1] and np.isfinite(rows[1]["EGr"])
+  assert run_folders.results(tmp_path / "perceptrons" / "probe")
+  assert len(np.load(tmp_path / "perceptrons" / "features.npz")["features"]) == 1
+
+
+def test_convolutions_state_their_types_and_ranks(tmp_path: pathlib.Path) -> None:
+  switches = {name: SWITCHES[name] for name in SWITCHES if "PROMOTION" in name}
+  done = call("training", tmp_path / "convolutions", **switches)
+  assert done.returncode == 0, done.stderr[-3000:]
+  assert np.isfinite(run_folders.rows(tmp_path / "convolutions" / "run")[-1]["EGr"])
