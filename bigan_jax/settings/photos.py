@@ -2,7 +2,8 @@
 
 import ml_collections
 
-from bigan_jax.settings.arguments import nearest, parse_argument
+from bigan_jax.settings import modern
+from bigan_jax.settings.arguments import MODERN, nearest, parse_argument
 from bigan_jax.settings.training import base, encoder_out_stddev, scale_batch
 
 ENCODERS = ("conv", "alexnet")
@@ -19,7 +20,7 @@ def photos_of_32(argument: str) -> ml_collections.ConfigDict:
     ValueError: another encoder.
   """
   objective, values = parse_argument(
-      argument, {"recipe": "paper", "batch": 0, "encoder": ENCODERS[0]}
+      argument, {"recipe": "paper", "batch": 0, "encoder": ENCODERS[0]}, recipes=MODERN
   )
   encoder, official = values["encoder"], values["recipe"] == "official"
   if encoder not in ENCODERS:
@@ -33,6 +34,8 @@ def photos_of_32(argument: str) -> ml_collections.ConfigDict:
   config.model = _networks(objective, official)
   if encoder == "alexnet":
     _enlarge(config, official)
+  if values["recipe"] == "modern":
+    modern.modernise(config)
   return scale_batch(config, values["batch"])
 
 
@@ -60,3 +63,4 @@ def _enlarge(config: ml_collections.ConfigDict, official: bool) -> None:
   config.model.E = ml_collections.ConfigDict(
       {"widths": (96, 256, 384, 384, 256), "first_bn": not official, "out_stddev": out_stddev}
   )
+

@@ -4,6 +4,7 @@ from typing import Any
 
 import ml_collections
 
+from bigan_jax.settings import modern
 from bigan_jax.settings.arguments import OBJECTIVES, nearest
 from bigan_jax.settings.measures import CRITERIA
 from bigan_jax.settings.training import data_section
@@ -101,6 +102,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
   if config.alternating and config.objective.startswith("autoencoder"):
     raise ValueError("config.alternating needs a discriminator; an autoencoder has none.")
   refuse_unused(config.data.name, changed_data(config.data, data_section()))
+  modern.validate(config)
   _validate_sizes(config)
 
 

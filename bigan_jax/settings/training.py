@@ -37,6 +37,10 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.epochs = 400  # constant and decaying together
   config.stop_epoch = 0  # end here, on the schedule of `epochs`; 0: at the end
   config.alternating = 0  # n > 0: n updates of D, then one of G and E; 0: simultaneous
+  config.loss = "logistic"  # of the game, as in the paper; or "hinge" (Miyato et al., 2018)
+  config.average = 0.0  # decay of the means of E's and G's parameters that are judged; 0: none
+  config.augment = ""  # how D sees real and made-up pictures: "flip,translation,cutout,colour"
+  config.views = False  # E sees such a view of its own of the same picture
   config.precision = "float32"  # of the networks in training; or "tf32", "bfloat16"
   config.data_dir = ""  # of prepared data sets; "": $TFDS_DATA_DIR or ~/tensorflow_datasets
   config.steps_per_dispatch = 100  # at most; one scan on the device
@@ -49,6 +53,7 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.optim.rate = 2e-4  # of Adam, constant for the first half (paper, appendix A)
   config.optim.warmup_epochs = 0  # the rate rises meanwhile; at most half of the constant ones
   config.optim.final_factor = 0.01  # the rate decays to 2e-6 (paper, appendix A)
+  config.optim.E_rate_factor = 1.0  # times the rate, for E (BigBiGAN: 10)
   config.optim.b1 = 0.5  # how slowly the mean gradient is forgotten (paper, appendix A)
   config.optim.b2 = 0.999  # and the mean square
   config.optim.weight_decay = 2.5e-5  # l2 (paper, appendix A)

@@ -1,6 +1,6 @@
 """The training step and the calibration step: pure, per-device functions; parallel.py maps them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import chex
@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import optax
 
 from bigan_jax.data.batch import Batch
-from bigan_jax.models import Networks, latents, precision
+from bigan_jax.models import Networks, latents, precision, spectral
+from bigan_jax.training import augment
 from bigan_jax.training.objectives import Objective
 from bigan_jax.training.state import Optimiser, Schedule, TrainState
 
@@ -29,6 +30,9 @@ class Setup(NamedTuple):
       with one of G and E, each on a minibatch of its own (paper, section 3.3).
     axis_name: the device axis, None outside of a map.
     precision: what the networks are computed with, a key of precision.PRODUCTS.
+    factors: (player, what its learning rate is multiplied by), where that is not 1.
+    decay: of the means of parameters (`TrainState.average`).
+    views: how D and E are shown pictures; None: as they are.
     norms: report the norm of every gradient. That reads them all again: 3 % of a step of the MNIST
       networks on 2 CPU cores, and 29 of its 118 kernels on a GPU.
   """
@@ -41,6 +45,9 @@ class Setup(NamedTuple):
   discriminator_steps: int = 0
   axis_name: str | None = None
   precision: str = "float32"
+  factors: tuple[tuple[str, float], ...] = ()
+  decay: float = 0.0
+  views: augment.Views | None = None
   norms: bool = False
 
   def average(self, tree: chex.ArrayTree) -> chex.ArrayTree:
@@ -52,11 +59,17 @@ class Run(NamedTuple):
   """Applies networks at given parameters in training mode: `run(name, *inputs) -> output`.
 
   Inputs and outputs are float32, whatever the precision.
+
+  Attributes:
+    vectors: of spectral norms, {player: ...}.
+    look: what D sees of stacked real and made-up pictures.
   """
 
   networks: Networks
   params: dict[str, chex.ArrayTree]
   precision: str = "float32"
+  vectors: dict[str, chex.ArrayTree] = {}
+  look: Callable[[jax.Array], jax.Array] = lambda x: x
 
   def __call__(self, name: str, *inputs: jax.Array) -> jax.Array:
     return self.apply(name, inputs)[0]
@@ -71,6 +84,8 @@ class Run(NamedTuple):
       batches: for D alone: how many stacked batches the inputs are.
     """
     variables = {"params": precision.narrow_kernels(self.params[name], self.precision)}
+    if name in self.vectors:
+      variables[spectral.COLLECTION] = self.vectors[name]
     options = {} if batches is None else {"batches": batches}
     if batch_stats is not None:
       variables["batch_stats"] = batch_stats
@@ -83,8 +98,8 @@ class Run(NamedTuple):
       self, real: tuple[jax.Array, ...], fake: tuple[jax.Array, ...]
   ) -> tuple[jax.Array, jax.Array]:
     """D's logits of two batches, [B] each, as one product of 2 B rows."""
-    stacked = [jnp.concatenate(pair) for pair in zip(real, fake, strict=True)]
-    logits, _ = self.apply("D", stacked, batches=2)
+    x, *z = (jnp.concatenate(pair) for pair in zip(real, fake, strict=True))
+    logits, _ = self.apply("D", [self.look(x), *z], batches=2)
     return tuple(jnp.split(logits, 2))
 
 
@@ -97,17 +112,20 @@ def draw_latents(setup: Setup, key: chex.PRNGKey, count: int) -> jax.Array:
 
 
 def gradients(
-    setup: Setup, params: dict[str, chex.ArrayTree], batch: Batch, z: jax.Array
+    setup: Setup, run: Run, batch: Batch, z: jax.Array
 ) -> tuple[dict[str, jax.Array], dict[str, chex.ArrayTree]]:
   """Losses, and the gradient of each player's own loss: one forward pass, one pull-back a player.
+
+  Args:
+    run: at the parameters to differentiate at.
 
   Returns:
     ({player: loss}, {player: gradient}), averaged over devices.
   """
   def losses_of(params: dict[str, chex.ArrayTree]) -> dict[str, jax.Array]:
-    return setup.objective.losses(Run(setup.networks, params, setup.precision), batch, z)
+    return setup.objective.losses(run._replace(params=params), batch, z)
 
-  losses, pull_back = jax.vjp(losses_of, params)
+  losses, pull_back = jax.vjp(losses_of, run.params)
   def gradient(player: str) -> chex.ArrayTree:
     seed = {p: jnp.full_like(loss, p == player) for p, loss in losses.items()}
     return pull_back(seed)[0][player]
@@ -130,20 +148,38 @@ def train_step(
     The state at t + 1, and {"loss": {player: loss}}; with setup.norms also {"grad_norm": {player:
     norm of each array}}.
   """
-  z = draw_latents(setup, jax.random.fold_in(key, state.step), batch.x.shape[0])
-  losses, grads = gradients(setup, state.params, batch, z)
+  step_key = jax.random.fold_in(key, state.step)
+  z = draw_latents(setup, step_key, batch.x.shape[0])
+  vectors = {p: spectral.advance(state.params[p], v) for p, v in state.vectors.items()}
+  run = Run(setup.networks, state.params, setup.precision, vectors)
+  if setup.views is not None:
+    draws = augment.draw(step_key, batch.x.shape[0], setup.axis_name)
+    batch, run = setup.views.show(batch, draws), run._replace(look=setup.views.look(draws))
+  losses, grads = gradients(setup, run, batch, z)
   turn = players_in_turn(setup, state.step, tuple(losses))
   params, opt_state = dict(state.params), dict(state.opt_state)
   for player in losses:
     old = (state.params[player], state.opt_state[player])
-    new = setup.tx.update(grads[player], old[1], old[0], setup.rate(state.step))
+    rate = setup.rate(state.step) * dict(setup.factors).get(player, 1)
+    new = setup.tx.update(grads[player], old[1], old[0], rate)
     if turn is not None:
       new = jax.tree.map(lambda n, o, p=player: jnp.where(turn[p], n, o), new, old)
     params[player], opt_state[player] = new
   metrics = {"loss": losses}
   if setup.norms:
     metrics["grad_norm"] = jax.tree.map(optax.tree.norm, grads)
-  return TrainState(state.step + 1, params, opt_state), metrics
+  average = mean_of(state.average, params, state.step, setup.decay)
+  return TrainState(state.step + 1, params, opt_state, vectors, average), metrics
+
+
+def mean_of(
+    average: dict[str, chex.ArrayTree], params: dict[str, chex.ArrayTree], step: jax.Array,
+    decay: float,
+) -> dict[str, chex.ArrayTree]:
+  """The exponentially weighted means after one more step; the first steps count for more."""
+  keep = jnp.minimum(decay, (1 + step) / (10 + step))
+  mean = lambda old, new: keep * old + (1 - keep) * new
+  return {player: jax.tree.map(mean, old, params[player]) for player, old in average.items()}
 
 
 def players_in_turn(
