@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from bigan_jax.models import alexnet, dcgan, dim, mlp, pairs
+from bigan_jax.models import alexnet, dcgan, dim, mlp
 
 
 class Networks(NamedTuple):
@@ -24,8 +24,6 @@ FAMILIES = {
     "dcgan": Networks(dcgan.Generator, alexnet.Encoder, dcgan.Discriminator),
     "dcgan_alexnet_D": Networks(dcgan.Generator, alexnet.Encoder, alexnet.Discriminator),
     "dim": Networks(dcgan.Generator, dim.Encoder, dim.Discriminator),
-    "dim_pairs": Networks(dcgan.Generator, dim.Encoder, pairs.Discriminator),
-    "dcgan_pairs": Networks(dcgan.Generator, alexnet.Encoder, pairs.Discriminator),
     "dim_alexnet_E": Networks(dcgan.Generator, alexnet.Encoder, dim.Discriminator),
 }
 

@@ -11,7 +11,7 @@ SIDE, LARGE = 32, 64  # pixels; what AlexNet sees
 
 
 def photos_of_32(argument: str) -> ml_collections.ConfigDict:
-  """Networks for pictures of 32 x 32 in either recipe, which is the paper's (sections 4.1, 4.3).
+  """Networks for pictures of 32 x 32; recipes are the paper's (sections 4.1, 4.3), and modern.
 
   The argument also takes batch=N, and encoder=alexnet: E is the paper's, and sees the pictures
   enlarged to 64 x 64, so that BiGAN is generalised (reference section 11).
@@ -44,13 +44,17 @@ def _networks(objective: str, official: bool) -> ml_collections.ConfigDict:
   model = ml_collections.ConfigDict()
   model.family = "dim"
   model.latent_dim = 64  # numbers in z and in the code
+  model.latents = "uniform"  # p(z): U(-1, 1), as in the paper; or "normal", N(0, 1)
   model.image_shape = model.encoder_shape = (SIDE, SIDE, 3)
   model.value_range = (-1.0, 1.0)  # of pixels
   model.G = ml_collections.ConfigDict({"width": 64, "kernel": 4, "z_skip": official})
   layers = {"width": 64, "hidden": 1024}  # of conv1, doubled twice; units of fc
   model.E = ml_collections.ConfigDict({**layers, "first_bn": not official})
   model.E.out_stddev = encoder_out_stddev(objective)
+  model.E.stochastic = False  # the code that D and G are given in training is drawn
   model.D = ml_collections.ConfigDict({**layers, "z_output": not official, "z_stddev": 0.32})
+  model.D.norm = "batch"  # as in the paper; or "spectral", and biases
+  model.D.unary = False  # D in parts: it scores x and z by themselves besides pairs
   return model
 
 
@@ -59,8 +63,7 @@ def _enlarge(config: ml_collections.ConfigDict, official: bool) -> None:
   config.data.edge = LARGE
   config.model.family = "dim_alexnet_E"
   config.model.encoder_shape = (LARGE, LARGE, 3)
-  out_stddev = config.model.E.out_stddev
-  config.model.E = ml_collections.ConfigDict(
-      {"widths": (96, 256, 384, 384, 256), "first_bn": not official, "out_stddev": out_stddev}
-  )
-
+  config.model.E = ml_collections.ConfigDict({
+      "widths": (96, 256, 384, 384, 256), "first_bn": not official,
+      "out_stddev": config.model.E.out_stddev, "stochastic": False,
+  })

@@ -1,8 +1,8 @@
 """Random views of pictures, differentiable and on the device: what D, or E, is shown of them.
 
 DiffAugment (Zhao et al., 2020) shows D the same kinds of changes of real and of made-up pictures.
-Flip, translation and crop are products with a matrix for the rows and one for the columns of each
-picture: on CPUs gathers would take longer than a training step, products do not.
+A translation is a product with a matrix for the rows and one for the columns of each picture: on
+CPUs a gather would take longer than a training step, products do not.
 """
 
 from collections.abc import Callable
@@ -47,13 +47,9 @@ class Views(NamedTuple):
     return lambda x: view(x, both, self.kinds, self.value_range)
 
 
-def draw(key: chex.PRNGKey, count: int, axis_name: str | None) -> jax.Array:
-  """This device's share [count, 3, DRAWS] of one draw for all, uniform in [0, 1)."""
-  key = jax.random.fold_in(key, 1)  # apart from that of z
-  if axis_name is None:
-    return jax.random.uniform(key, (count, 3, DRAWS))
-  draws = jax.random.uniform(key, (count * jax.lax.axis_size(axis_name), 3, DRAWS))
-  return jax.lax.dynamic_slice_in_dim(draws, jax.lax.axis_index(axis_name) * count, count)
+def draw(key: chex.PRNGKey, count: int) -> jax.Array:
+  """Of E's view of each picture, and D's of real and of made-up ones: [count, 3, DRAWS]."""
+  return jax.random.uniform(key, (count, 3, DRAWS))
 
 
 def view(x: jax.Array, draws: jax.Array, kinds: tuple[str, ...], value_range: Range) -> jax.Array:

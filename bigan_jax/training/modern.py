@@ -18,7 +18,6 @@ import jax.numpy as jnp
 import ml_collections
 
 from bigan_jax.data.batch import Batch
-from bigan_jax.models import latents
 from bigan_jax.training.objectives import OBJECTIVES, Losses, Objective, Run
 
 
@@ -47,8 +46,7 @@ def discriminator_loss(loss: Loss, real: jax.Array, fake: jax.Array) -> jax.Arra
 
 def bigan(loss: Loss, run: Run, batch: Batch, z: jax.Array) -> Losses:
   """D as above; E wants scores of (x, E(x)) small and G those of (G(z), z) large."""
-  E_x = latents.code(run("E", batch.x_encoder))
-  real, fake = run.judge((batch.x, E_x), (run("G", z), z))
+  real, fake = run.judge((batch.x, run.encode(batch.x_encoder)), (run("G", z), z))
   inverse = total(loss.others, -real) + total(loss.others, fake)
   return {"D": discriminator_loss(loss, real, fake), "G": inverse, "E": inverse}
 
@@ -63,8 +61,8 @@ def latent_regressor(loss: Loss, run: Run, batch: Batch, z: jax.Array) -> Losses
   """The same, and E regresses z from G(z)."""
   G_z = run("G", z)
   real, fake = run.judge((batch.x,), (G_z,))
-  error = latents.reconstruction_error(run("E", G_z), z)
-  return {"D": discriminator_loss(loss, real, fake), "G": total(loss.others, fake), "E": error}
+  losses = {"D": discriminator_loss(loss, real, fake), "G": total(loss.others, fake)}
+  return losses | {"E": run.regress(G_z, z)}
 
 
 def joint_latent_regressor(loss: Loss, run: Run, batch: Batch, z: jax.Array) -> Losses:
@@ -84,6 +82,6 @@ def objective(config: ml_collections.ConfigDict) -> Objective:
   """The objective of a config: section 3 of the paper, unless it asks for more."""
   given = OBJECTIVES[config.objective]
   plain = config.loss == "logistic" and not config.model.D.get("unary")
-  if plain or config.objective not in GAMES:
+  if plain:
     return given
   return given._replace(losses=functools.partial(GAMES[config.objective], LOSSES[config.loss]))

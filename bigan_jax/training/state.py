@@ -19,21 +19,18 @@ class TrainState(NamedTuple):
 
   step: number of updates done, int32.
   params, opt_state: one entry for each player; every player has an optimiser of its own.
-  vectors: of D's spectral norms, {"D": see models/spectral.py}; {} without them.
+  vectors: of a D with spectral norms, {"D": see models/spectral.py}; {} without them.
   average: exponentially weighted means of the parameters of E and G; {} without them.
   """
 
   step: jax.Array
   params: dict[str, chex.ArrayTree]
   opt_state: dict[str, chex.ArrayTree]
-  vectors: dict[str, chex.ArrayTree] = {}
+  vectors: dict[str, spectral.Vectors] = {}
   average: dict[str, chex.ArrayTree] = {}
 
   def judged(self) -> dict[str, chex.ArrayTree]:
-    """The parameters that are judged, saved and exported: averages, and kernels as D applies them.
-
-    A spectrally normalised network in test mode takes its kernels as they are.
-    """
+    """The parameters that are judged, saved and exported: averages, and kernels as D has them."""
     folded = {p: spectral.fold(self.params[p], v) for p, v in self.vectors.items()}
     return {**self.params, **self.average, **folded}
 
