@@ -17,7 +17,7 @@ from bigan_jax.evaluation import metrics, neighbours_job, pictures, probe_job
 from bigan_jax.exchange import loaded
 from bigan_jax.machine import devices
 from bigan_jax.runs.workdir import check_run, open_run
-from bigan_jax.settings import overrides, rules
+from bigan_jax.settings import modern, overrides, rules
 from bigan_jax.training import learner, loop
 from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.transfer import fine_tuning, frozen_layers
@@ -32,7 +32,7 @@ def train(config: ml_collections.ConfigDict, workdir: str) -> bool:
   """
   # What is sure to be refused is refused before pictures are prepared and read.
   rules.validate_share(config.batch_size, jax.device_count())
-  check_run(workdir, config.to_dict(), rules.FREE_TO_CHANGE)
+  check_run(workdir, config.to_dict(), rules.FREE_TO_CHANGE, modern.BEFORE)
   batches.prepare_first(config)
   # The handlers outlast the folder, which on closing waits for the last state to be written.
   with loop.interruption() as interrupted:
@@ -41,7 +41,8 @@ def train(config: ml_collections.ConfigDict, workdir: str) -> bool:
     objective, networks = OBJECTIVES[config.objective], models.build(config.model)
     judge = metrics.judge(config, networks, objective, train_set, judged_set)
     best = judge.criterion(config.eval.best)
-    with open_run(workdir, config.to_dict(), rules.FREE_TO_CHANGE, best) as run:
+    fields = config.to_dict()
+    with open_run(workdir, fields, rules.FREE_TO_CHANGE, best, modern.BEFORE) as run:
       run.agree_on_data(survey.fingerprint(train_set.about), config.data.accept_change)
       evaluators = [*judge.evaluators(), pictures.painter(judge, run.write_picture)]
       training = learner.prepare(config, run, train_set, batches.assembler(config), evaluators)

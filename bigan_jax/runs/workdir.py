@@ -148,7 +148,8 @@ class RunFolder:
 
 
 def open_run(workdir: str, config: dict[str, Any], free_to_change: Sequence[str] = (),
-             best: tuple[str, str] | None = None) -> RunFolder:
+             best: tuple[str, str] | None = None, before: Mapping[str, Any] | None = None
+             ) -> RunFolder:
   """Makes the run folder, or opens it again for the same configuration.
 
   Args:
@@ -157,6 +158,7 @@ def open_run(workdir: str, config: dict[str, Any], free_to_change: Sequence[str]
     free_to_change: dotted names, "eval.every", of the fields (or groups) that may differ from those
       in config.json, and replace them.
     best: (metric, "max" or "min") by which the best networks are kept beside the newest.
+    before: what fields were, by dotted names, that a config.json of before lacks.
 
   Raises:
     ValueError: the folder belongs to another configuration, is not a run folder, or has a name
@@ -174,21 +176,22 @@ def open_run(workdir: str, config: dict[str, Any], free_to_change: Sequence[str]
     refuse_foreign(path)
     lock = _lock(path)
     try:
-      _agree_on_config(path / "config.json", config, free_to_change)
+      _agree_on_config(path / "config.json", config, free_to_change, before)
       return RunFolder(path, config, keep, lock)
     except BaseException:
       os.close(lock)
       raise
 
 
-def check_run(workdir: str, config: dict[str, Any], free_to_change: Sequence[str] = ()) -> None:
+def check_run(workdir: str, config: dict[str, Any], free_to_change: Sequence[str] = (),
+              before: Mapping[str, Any] | None = None) -> None:
   """Raises what `open_run` would of a folder of another configuration, and writes nothing."""
   path = local_path(workdir)
   readback.check_path(path)
   with processes.together(), disk.one_sentence(path):
     if processes.first() and path.exists():
       refuse_foreign(path)
-      check_config(path / "config.json", json.loads(json.dumps(config)), free_to_change)
+      check_config(path / "config.json", json.loads(json.dumps(config)), free_to_change, before)
 
 
 def name_of(path: pathlib.Path) -> str:
@@ -226,18 +229,21 @@ def _lock(path: pathlib.Path) -> int:
   return file
 
 
-def _agree_on_config(path: pathlib.Path, config: dict[str, Any], free: Sequence[str]) -> None:
-  if check_config(path, config, free) != config:
+def _agree_on_config(path: pathlib.Path, config: dict[str, Any], free: Sequence[str],
+                     before: Mapping[str, Any] | None) -> None:
+  if check_config(path, config, free, before) != config:
     disk.write_atomically(path, json.dumps(config, indent=2).encode() + b"\n")
 
 
 def check_config(
-    path: pathlib.Path, config: dict[str, Any], free: Sequence[str]
+    path: pathlib.Path, config: dict[str, Any], free: Sequence[str],
+    before: Mapping[str, Any] | None = None,
 ) -> dict[str, Any] | None:
   """What is there, if anything; raises ValueError if it differs in what is not free to change."""
   saved = read_config(path) if path.exists() else None
   if saved is not None:
-    there, here = _fields(saved), _fields(config)
+    here = _fields(config)
+    there = {name: was for name, was in (before or {}).items() if name in here} | _fields(saved)
     differing = [name for name in sorted(there | here)
                  if _shown(there, name) != _shown(here, name)
                  and not any(f"{name}.".startswith(f"{field}.") for field in free)]

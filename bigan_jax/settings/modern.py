@@ -11,6 +11,11 @@ VIEWS = ("flip", "translation", "cutout", "colour")
 NORMS = ("batch", "spectral")
 LATENTS = ("uniform", "normal")
 JOINT = "bigan"  # the objective whose D judges pairs
+BEFORE = {  # what runs from before these fields are: continued as such, and not otherwise
+    "loss": "logistic", "average": 0.0, "augment": "", "views": False, "optim.E_rate_factor": 1.0,
+    "model.latents": "uniform", "model.E.stochastic": False, "model.D.norm": "batch",
+    "model.D.unary": False, "model.D.hidden": 0,
+}
 
 
 def modernise(config: ml_collections.ConfigDict) -> None:

@@ -1,5 +1,6 @@
 """Tests of recipe=modern: what it sets in which config, and the rules of its fields."""
 
+import functools
 import importlib
 import json
 import pathlib
@@ -116,12 +117,24 @@ def test_each_part_may_be_taken_alone(name: str, value: Any) -> None:
   rules.validate(config)
 
 
-def test_an_old_run_is_not_continued_under_new_fields(tmp_path: pathlib.Path) -> None:
-  """One from before there were any, which the sentence names."""
-  config = get("cifar10", "bigan,recipe=modern").to_dict()
-  old = json.loads(json.dumps(config))
-  del old["average"], old["model"]["latents"]
+@pytest.mark.parametrize("file", ["cifar10", "image_folder", "digits"])
+def test_a_run_of_before_goes_on_as_it_was_and_not_otherwise(
+    file: str, tmp_path: pathlib.Path
+) -> None:
+  """Its config.json knows none of the fields; a sentence names those that are new."""
+  config = get(file)
+  old = json.loads(json.dumps(config.to_dict()))
+  for name in modern.BEFORE:
+    *sections, last = name.split(".")
+    section = functools.reduce(dict.__getitem__, sections, old)
+    if section.get(last) == modern.BEFORE[name]:
+      del section[last]
   (tmp_path / "config.json").write_text(json.dumps(old))
-  with pytest.raises(ValueError, match='average is absent there and 0.999 here; model.latents is'
-                     ' absent there and "uniform" here; give the same values or another'):
-    workdir.check_run(str(tmp_path), config, rules.FREE_TO_CHANGE)
+  check = lambda: workdir.check_run(
+      str(tmp_path), config.to_dict(), rules.FREE_TO_CHANGE, modern.BEFORE
+  )
+  check()
+  config.loss, config.average = "hinge", 0.9
+  with pytest.raises(ValueError, match='configuration: average is 0.0 there and 0.9 here; loss is'
+                     ' "logistic" there and "hinge" here; give the same values or another'):
+    check()
