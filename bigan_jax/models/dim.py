@@ -61,5 +61,5 @@ class Encoder(nn.Module):
 
 Discriminator = functools.partial(
     dcgan.Discriminator, kernel=KERNEL, convolutions=CONVOLUTIONS, hidden=1024,
-    z_stddev=0.02 * KERNEL**2,
+    z_stddev=0.02,
 )
