@@ -19,7 +19,8 @@ Vectors = dict[str, jax.Array]  # {layer: u [features]}, of every layer
 def start(params: chex.ArrayTree) -> Vectors:
   """The vectors of a network's initial parameters."""
   kernels = {name: layer["kernel"] for name, layer in params.items() if "kernel" in layer}
-  vectors = {name: _unit(jnp.ones(kernel.shape[-1:])) for name, kernel in kernels.items()}
+  ones = lambda kernel: jnp.ones(kernel.shape[-1:], kernel.dtype)
+  vectors = {name: _unit(ones(kernel)) for name, kernel in kernels.items()}
   for _ in range(STEPS):
     vectors = advance(params, vectors)
   return vectors

@@ -49,7 +49,7 @@ class Views(NamedTuple):
 
 def draw(key: chex.PRNGKey, count: int) -> jax.Array:
   """Of E's view of each picture, and D's of real and of made-up ones: [count, 3, DRAWS]."""
-  return jax.random.uniform(key, (count, 3, DRAWS))
+  return jax.random.uniform(key, (count, 3, DRAWS), jnp.float32)
 
 
 def view(x: jax.Array, draws: jax.Array, kinds: tuple[str, ...], value_range: Range) -> jax.Array:

@@ -147,7 +147,8 @@ def shown(
     draws = own_rows(setup, draw, count)
     batch, run = setup.views.show(batch, draws), run._replace(look=setup.views.look(draws))
   if setup.stochastic:
-    draw = lambda n: jax.random.normal(jax.random.fold_in(key, 2), (n, setup.latent_dim))
+    noise_key, dim = jax.random.fold_in(key, 2), setup.latent_dim
+    draw = lambda n: jax.random.normal(noise_key, (n, dim), jnp.float32)
     run = run._replace(noise=own_rows(setup, draw, count))
   return run, batch
 
