@@ -5,39 +5,33 @@ import importlib.util
 import json
 import os
 import pathlib
-import sys
+import shlex
 
 from IPython.core import interactiveshell
 import nbclient
 import nbformat
 import pytest
 
+from tests import commands_test
 from tests.conftest import TINY
 
 ROOT = pathlib.Path(__file__).parents[1]
 NOTEBOOK = ROOT / "launch" / "colab.ipynb"
-JUDGED = "--config.calibration_steps=1 --config.eval.samples=100 --config.eval.references=100"
-ONCE = f"--config.epochs=1 --config.eval.images=100 {JUDGED}"
 LITTLE = " ".join(f"--config.{name}={value}" for name, value in TINY.items())
-SMALL = (  # E sees 32 of 36 pixels, D and G work at 8.
-    "--config.data.edge=36 --config.model.encoder_shape='(32,32,3)' --config.model.latent_dim=5"
-    " --config.model.image_shape='(8,8,3)' --config.model.E.widths='(4,4,4,4,4)'"
-    " --config.model.G.width=1 --config.model.D.width=1"
-)
-FLAGS = {
-    "digits": LITTLE,  # As commands_test has them: XLA's compilations are shared.
+FLAGS = {  # As commands_test has them: XLA's compilations are shared.
+    "digits": LITTLE,
     "mnist": f"--config.data.name=fake {LITTLE}",
-    "own": f"{ONCE} {SMALL} --config.batch_size=60",
+    "own": shlex.join(commands_test.IMAGES),
     "probe": "--config.train_images=100 --config.judged_images=50 --config.calibration_steps=1",
 }
 
 
 def test_it_runs_from_top_to_bottom(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, forked_python: pathlib.Path
 ) -> None:
   monkeypatch.setenv("NOTEBOOK_FLAGS", json.dumps(FLAGS))
   monkeypatch.setenv("PYTHONPATH", str(ROOT))
-  monkeypatch.setenv("PATH", str(pathlib.Path(sys.executable).parent), prepend=os.pathsep)
+  monkeypatch.setenv("PATH", str(forked_python.parent), prepend=os.pathsep)
   notebook = nbformat.read(NOTEBOOK, as_version=4)
   assert all(not cell.get("outputs") for cell in notebook.cells)  # None are kept.
   nbclient.NotebookClient(
@@ -52,7 +46,7 @@ def test_it_runs_from_top_to_bottom(
       if output.output_type == "display_data"
   ]
   assert len(shown) == 5 and all("image/png" in output.data for output in shown)
-  for text in ("JD", "linear", "'code': (200, 5)", "README.md", "(1, 5) {'conv1': (1, 8, 8, 4)"):
+  for text in ("JD", "linear", "'code': (200, 3)", "README.md", "(1, 3) {'conv1': (1, 4, 4, 2)"):
     assert text in printed, printed
   for folder in ("digits", "mnist", "own"):
     assert (tmp_path / "runs" / folder / "metrics.jsonl").exists()

@@ -12,7 +12,6 @@ import pathlib
 import re
 import shlex
 import subprocess
-import sys
 
 import numpy as np
 from PIL import Image
@@ -83,23 +82,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
   return path
 
 
-def run(command: str, folder: pathlib.Path) -> None:
+def run(command: str, folder: pathlib.Path, python: pathlib.Path) -> None:
   """Runs a printed command with the flags that cut its size."""
   _, *parts = shlex.split(command, comments=True)
   chosen = words.config_among(parts)
   kind = pathlib.Path(chosen.partition(":")[0]).stem if chosen else ""
   done = subprocess.run(
-      [sys.executable, *parts, *CUT.get(kind, [])], cwd=folder, capture_output=True, text=True,
+      [python, *parts, *CUT.get(kind, [])], cwd=folder, capture_output=True, text=True,
       env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=300,
   )
   assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
 
 
-def test_commands_run_as_printed(folder: pathlib.Path) -> None:
+def test_commands_run_as_printed(folder: pathlib.Path, forked_python: pathlib.Path) -> None:
   first = sorted(KINDS, key=lambda c: (c != QUICK_START, "bigan_jax.export" not in c))
   for number, command in enumerate(first):
     own = command if number < 2 else re.sub(r"--workdir=\S+", f"--workdir=out{number}", command)
-    run(own, folder)
+    run(own, folder, forked_python)
   assert (folder / "features.npz").is_file() and (folder / "digits-bigan" / "README.md").is_file()
   assert len(list((folder / "runs" / "digits" / "pictures" / "samples").iterdir())) == 2
 

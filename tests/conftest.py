@@ -21,6 +21,7 @@ from bigan_jax.data import prepare
 from bigan_jax.runs.workdir import open_run
 from bigan_jax.training.objectives import OBJECTIVES
 from configs import digits
+from tests import forks
 
 TESTS = pathlib.Path(__file__).parent
 SLOW = (  # folders and files that compile and train for more than some seconds
@@ -33,7 +34,7 @@ SLOW = (  # folders and files that compile and train for more than some seconds
 )
 QUICK, EMITTERS = "jax_disable_most_optimizations", "xla_cpu_use_fusion_emitters"
 AS_USED = (  # that different programs agree in every bit is said of those that users compile
-    "machine/processes", "pipeline", "training/feeds", "training/loop", "training/parallel",
+    "machine/processes", "pipeline", "training/bits",
 )
 TINY = {
     "batch_size": 250,  # 5 steps an epoch
@@ -118,6 +119,13 @@ def quick_compilation(home: pathlib.Path) -> Iterator[None]:
     patch.setenv(QUICK.upper(), "1")
     jax.config.update(QUICK, True)
     yield
+
+
+@pytest.fixture(scope="session")
+def forked_python(quick_compilation: None) -> Iterator[pathlib.Path]:
+  """The path of a Python for `-m PROGRAM`, which is quick to start (tests/forks.py)."""
+  with forks.python() as path:
+    yield path
 
 
 @pytest.fixture(scope="module", autouse=True)

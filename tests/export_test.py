@@ -170,10 +170,11 @@ def test_formats(tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable) ->
   assert "bigan_jax.load" not in (tmp_path / "out" / "README.md").read_text()
 
 
-def test_the_command_line(tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable) -> None:
+def test_the_command_line(tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable,
+                          forked_python: pathlib.Path) -> None:
   saved_run(tiny(), tmp_path / "run")
   def call(*flags: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "bigan_jax.export", *flags], timeout=120,
+    return subprocess.run([forked_python, "-m", "bigan_jax.export", *flags], timeout=120,
                           capture_output=True, text=True)
   done = call(f"--workdir={tmp_path}/run", f"--out={tmp_path}/out", "--format=safetensors",
               "--step=10", "--license=mit")

@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
 
 import jax
 import ml_collections
@@ -197,12 +196,12 @@ def test_folders_and_flags_that_cannot_be(digits: features.loaded.Model, folder:
 
 
 def test_the_command_line(tmp_path: pathlib.Path, folder: pathlib.Path, tiny: Callable,
-                          saved_run: Callable) -> None:
+                          saved_run: Callable, forked_python: pathlib.Path) -> None:
   for name, variant in (("run", ""), ("gan", "gan")):
     saved_run(tiny(variant), tmp_path / name)
   def call(model: str, **values: str | int) -> subprocess.CompletedProcess:
     words = [f"--{name}={value}" for name, value in values.items()]
-    command = [sys.executable, "-m", "bigan_jax.features", f"--model={tmp_path / model}", *words]
+    command = [forked_python, "-m", "bigan_jax.features", f"--model={tmp_path / model}", *words]
     return subprocess.run(command, timeout=120, capture_output=True, text=True)
   out = tmp_path / "f.npz"
   done = call("run", images=folder, out=out, layer="e-")

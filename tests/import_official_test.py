@@ -4,7 +4,6 @@ from collections.abc import Callable
 import json
 import pathlib
 import subprocess
-import sys
 
 import jax
 import joblib
@@ -167,11 +166,13 @@ def test_other_configs(tmp_path: pathlib.Path, config: Callable, said: str) -> N
     import_official.import_run(str(tmp_path / "9"), config(), str(tmp_path / "run"))
 
 
-def test_the_command_line(tmp_path: pathlib.Path, small: tuple, tiny_flags: list[str]) -> None:
+def test_the_command_line(
+    tmp_path: pathlib.Path, small: tuple, tiny_flags: list[str], forked_python: pathlib.Path
+) -> None:
   write_files(tmp_path / "9", small[1])
   def call(argument: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "bigan_jax.import_official", f"--params={tmp_path}/9",
+        [forked_python, "-m", "bigan_jax.import_official", f"--params={tmp_path}/9",
          f"--workdir={tmp_path}/run", f"--config=configs/digits.py:{argument}", *tiny_flags],
         capture_output=True, text=True, timeout=120)
   failed = call("bigan")

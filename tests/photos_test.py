@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
 
 import pytest
 
@@ -97,11 +96,11 @@ def test_what_is_judged_is_not_judged_again_until_the_run_goes_on(
 
 
 def test_from_digits_to_the_table(
-    quick_compilation: None, tiny_flags: list[str], tmp_path: pathlib.Path
+    forked_python: pathlib.Path, tiny_flags: list[str], tmp_path: pathlib.Path
 ) -> None:
   """Twice: the second time all is there, and only the table is printed again."""
   chosen = {"CONFIG": "configs/digits.py", "METHODS": "bigan", "UNTRAINED": "0 1", "EPOCHS": "1",
-            "PYTHON": sys.executable, "LAYERS": "e"}
+            "PYTHON": str(forked_python), "LAYERS": "e"}
   flags = [flag for flag in tiny_flags if "config.epochs" not in flag]
   def photos() -> str:
     return subprocess.run(

@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import pathlib
 import subprocess
-import sys
 import threading
 import time
 
@@ -168,10 +167,10 @@ def test_what_cannot_be_trained(tiny: Callable) -> None:
     benchmark.measure(config, steps=1, repeats=1)
 
 
-def test_the_command_line(tiny_flags: list[str]) -> None:
+def test_the_command_line(tiny_flags: list[str], forked_python: pathlib.Path) -> None:
   def call(*words: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "bigan_jax.benchmark", "--steps=1", "--repeats=1", *words],
+        [forked_python, "-m", "bigan_jax.benchmark", "--steps=1", "--repeats=1", *words],
         capture_output=True, text=True, timeout=120, cwd=ROOT)
   for name in ("steps", "repeats"):
     with pytest.raises(flags.IllegalFlagValueError, match="=0: 0 is not a positive"):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -22,9 +23,13 @@ from bigan_jax.training.state import Snapshot
 from tests.training import loop_test
 
 ROOT = pathlib.Path(__file__).parents[2]
-LONG = {"batch_size": 400, "epochs": 3, "eval.every": 1, "save_every": 1, "steps_per_dispatch": 1}
+LONG = {
+    "batch_size": 400, "epochs": 3, "eval.every": 1, "save_every": 1, "steps_per_dispatch": 1,
+    "seed": 1,  # with 0 a picture lies so near the kink of a leaky ReLU that roundings decide it
+}
 LAST = 12  # 4 steps an epoch; after more, Adam makes whole steps of the roundings of tiny gradients
 LOST_SECONDS = 10
+KILLS = int(os.environ.get("BIGAN_KILLS", "1"))
 PROGRAM = """
 import runpy
 from tests.machine import processes_test
@@ -49,10 +54,11 @@ def free_port() -> int:
     return server.getsockname()[1]
 
 
-def start(flags: list[str]) -> subprocess.Popen:
-  """The program on two devices."""
+def start(flags: list[str], devices: int = 2) -> subprocess.Popen:
+  """The program, judging little."""
+  count = f"--xla_force_host_platform_device_count={devices}"
   environment = os.environ | {
-      "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2",
+      "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {count}",
       "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT),
   }
   return subprocess.Popen(
@@ -66,6 +72,13 @@ def start_pair(path: pathlib.Path, flags: list[str], *other: str) -> list[subpro
   common = [*flags, f"--coordinator=localhost:{free_port()}", "--processes=2",
             f"--lost_timeout={LOST_SECONDS}", f"--workdir={path}"]
   return [start([*common, *own]) for own in (["--process=0"], ["--process=1", *other])]
+
+
+def await_checkpoint(path: pathlib.Path, running: subprocess.Popen) -> None:
+  """Until there is a newer one, or none to come."""
+  before = loop_test.newest(path)
+  while loop_test.newest(path) == before and running.poll() is None:
+    time.sleep(0.02)
 
 
 def finish(pair: list[subprocess.Popen]) -> list[tuple[int, str]]:
@@ -91,6 +104,14 @@ def little_judged() -> Iterator[None]:
   with pytest.MonkeyPatch.context() as patch:
     judge_little(patch.setattr)
     yield
+
+
+@pytest.fixture
+def dice() -> random.Random:
+  """Rolled anew in every run of the tests; a failure shows by which seed."""
+  seed = random.SystemRandom().randrange(10**6)
+  print(f"seed {seed}")
+  return random.Random(seed)
 
 
 @pytest.fixture(scope="module")
@@ -134,13 +155,13 @@ def trained(
 def assert_close(found: loop_test.Result, expected: loop_test.Result) -> None:
   """Apart from the roundings of sums over devices."""
   assert found.step == expected.step == LAST
-  chex.assert_trees_all_close(found.state, expected.state, rtol=1e-5, atol=1e-5)
-  chex.assert_trees_all_close(found.networks, expected.networks, rtol=1e-5, atol=1e-5)
+  chex.assert_trees_all_close(found.state, expected.state, rtol=1e-6, atol=1e-6)
+  chex.assert_trees_all_close(found.networks, expected.networks, rtol=1e-6, atol=1e-6)
   assert found.pictures == expected.pictures
   for row, same in zip(found.rows, expected.rows, strict=True):
     assert row.keys() == same.keys()
     for name, value in row.items():
-      np.testing.assert_allclose(value, same[name], rtol=1e-5, atol=1e-5, err_msg=name)
+      np.testing.assert_allclose(value, same[name], rtol=1e-6, atol=1e-6, err_msg=name)
 
 
 def test_two_processes_train_as_one(
@@ -151,12 +172,11 @@ def test_two_processes_train_as_one(
 
 def test_stops_losses_and_streams_cost_no_bit(
     config: ml_collections.ConfigDict, flags: list[str], pair: loop_test.Result,
-    alone: loop_test.Result, tmp_path: pathlib.Path,
+    alone: loop_test.Result, dice: random.Random, tmp_path: pathlib.Path,
 ) -> None:
   path, streamed = tmp_path / "run", [*flags, "--config.data.resident_gb=1e-9"]
   stopped = start_pair(path, streamed)
-  while loop_test.newest(path) < 0 and stopped[0].poll() is None:
-    time.sleep(0.02)
+  await_checkpoint(path, stopped[0])
   stopped[1].send_signal(signal.SIGTERM)
   for code, text in finish(stopped):
     assert code == 0, text
@@ -164,26 +184,36 @@ def test_stops_losses_and_streams_cost_no_bit(
   assert loop_test.newest(path) < LAST
   shutil.copytree(path, tmp_path / "one")
 
-  robbed = start_pair(path, streamed)
-  while "parameters" not in robbed[0].stdout.readline():  # until it is about to train
-    assert robbed[0].poll() is None
-  robbed[1].kill()
-  began = time.monotonic()
-  (code, text), _ = finish(robbed)
-  assert code != 0 and time.monotonic() - began < LOST_SECONDS + 5
-  assert "Process 0 lost another of the 2" in text or "another task died" in text
-  assert loop_test.newest(path) < LAST
+  for _ in range(KILLS):
+    rob(start_pair(path, [*streamed, "--coordinator_timeout=20"]), dice)
+    assert loop_test.newest(path) < LAST
   loop_test.assert_same(trained(path, config, streamed), pair)
 
   jobs.train(config, str(tmp_path / "one"))  # One process with one device goes on.
   assert_close(loop_test.read(tmp_path / "one", config), alone)
 
 
+def rob(running: list[subprocess.Popen], dice: random.Random) -> None:
+  """Kills one of two that are about to train: the other ends soon, and says why."""
+  while "parameters" not in running[0].stdout.readline():
+    assert running[0].poll() is None
+  time.sleep(dice.uniform(0, 1))
+  victim = dice.choice([0, 1])
+  running[victim].kill()
+  began = time.monotonic()
+  said = finish(running)
+  assert time.monotonic() - began < LOST_SECONDS + 5
+  assert said[victim][0] == -signal.SIGKILL, said
+  code, text = said[1 - victim]
+  lost = f"Process {1 - victim} lost another of the 2"
+  assert code != 0 and any(part in text for part in (lost, "another task died", "coordination"))
+
+
 def test_different_configs_are_refused_by_both(flags: list[str], tmp_path: pathlib.Path) -> None:
   other = ("--config.seed=3", "--config.data.workers=1")  # The latter does not matter.
   for code, text in finish(start_pair(tmp_path / "run", flags, *other)):
     assert code == 1, text
-    expected = "not started alike: config.seed is 0 on process 0 and 3 on process 1. Give"
+    expected = "not started alike: config.seed is 1 on process 0 and 3 on process 1. Give"
     assert expected in sentence(text)
   assert not (tmp_path / "run").exists()
 

@@ -1,10 +1,8 @@
 """Tests of how pictures reach devices: streamed or resident, on one or four, the same bits."""
 
-import multiprocessing
 import pathlib
 from typing import NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -12,22 +10,16 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from bigan_jax import models
 from bigan_jax.data import batches, order, preprocess
 from bigan_jax.data.splits import Split, Stored
 from bigan_jax.models.layers import AXIS
-from bigan_jax.training import feeds, parallel
-from bigan_jax.training.calibration import Calibration
-from bigan_jax.training.objectives import OBJECTIVES
-from bigan_jax.training.state import initial_state, optimiser, schedule
-from bigan_jax.training.train_step import Setup
+from bigan_jax.training import feeds
 from configs import digits
 from tests import other_devices
 
 ROOT = pathlib.Path(__file__).parents[2]
 COUNT = 45  # pictures to train on, an odd number
 BATCH = 16
-STEPS = 4  # from step 1 on; the second batch runs across the end of a pass
 
 
 @pytest.fixture(scope="module")
@@ -82,41 +74,6 @@ def load(config: ml_collections.ConfigDict) -> Both:
   stored, _ = batches.load(config, may_stream=True)
   first = np.arange(COUNT)
   return Both(config, split.take(first), stored.take(first))
-
-
-def outcome(both: Both, feed: feeds.Feed, dispatches: tuple[int, ...]) -> dict:
-  """All that training and calibration leave behind, from step 1 on."""
-  config = both.config
-  objective, tx = OBJECTIVES[config.objective], optimiser(config.optim)
-  networks = models.build(config.model)
-  state, stats = initial_state(networks, config.model, objective, tx, jax.random.PRNGKey(1))
-  setup = Setup(
-      models.build(config.model, AXIS), objective, tx, schedule(config.optim, 2, 4),
-      config.model.latent_dim, config.alternating, AXIS,
-  )
-  programs = parallel.programs(setup, feed, jax.random.PRNGKey(2))
-  state = parallel.replicate(state._replace(step=jnp.int32(1)))
-  classifier = {"kernel": jnp.zeros((16, both.split.num_classes))}
-  carry = parallel.replicate(Calibration(stats, classifier, tx.init(classifier)))
-  losses = []
-  for first, n in zip(np.cumsum((1, *dispatches)).tolist(), dispatches):
-    state, metrics = programs.train(state, first, n)
-    losses.append(metrics["loss"]["D"])
-  rate = jnp.float32(2e-4)
-  carry, averages = programs.calibrate(parallel.replicate(
-      parallel.unreplicate(state).params), carry, rate, 0, 2)
-  programs.close()
-  found = {"state": state, "carry": carry, "averages": averages}
-  return jax.device_get(parallel.unreplicate({**found, "averages": {}})) | {
-      "averages": averages, "losses": np.concatenate(losses)
-  }
-
-
-def test_streamed_training_is_the_resident_one_bit_for_bit(both: Both) -> None:
-  expected = outcome(both, both.place("resident"), (STEPS,))
-  kind, dispatches = ("0 workers", (3, 1)) if both.stored.shape else ("2 workers", (STEPS,))
-  chex.assert_trees_all_equal(outcome(both, both.place(kind), dispatches), expected)
-  assert not multiprocessing.active_children()
 
 
 KEYS = feeds.Keys(*jax.random.split(jax.random.PRNGKey(3), 3))

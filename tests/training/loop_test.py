@@ -146,13 +146,10 @@ def test_a_run_leaves_what_it_should(expected: Result) -> None:
   assert len(expected.pictures) == 2 * 6
 
 
-@pytest.mark.parametrize("resident_gb", [0.0, 1e-9])
 def test_the_same_run_gives_the_same_bits(
-    config: ml_collections.ConfigDict, expected: Result, tmp_path: pathlib.Path, resident_gb: float
+    config: ml_collections.ConfigDict, expected: Result, tmp_path: pathlib.Path
 ) -> None:
-  again = config.copy_and_resolve_references()
-  again.data.resident_gb = resident_gb  # With nearly none, pictures are streamed.
-  jobs.train(again, str(tmp_path))
+  jobs.train(config, str(tmp_path))
   assert_same(read(tmp_path, config), expected)
 
 

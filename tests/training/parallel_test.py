@@ -124,16 +124,6 @@ def test_training_moves_every_array(case: Case) -> None:
     assert not np.array_equal(old, new), jax.tree_util.keystr(path)
 
 
-def test_the_cut_into_dispatches_changes_no_bit(case: Case) -> None:
-  state, metrics = case.train(STEPS)
-  for dispatches in ((1, 1, 1), (2, 1)):
-    cut_state, cut_metrics = case.train(*dispatches)
-    chex.assert_trees_all_equal(cut_state, state)
-    joined = jax.tree.map(lambda *parts: np.concatenate(parts), *cut_metrics)
-    chex.assert_trees_all_equal(joined, metrics[0])
-  chex.assert_trees_all_equal(case.calibrate(1, 1, 1)[0], case.calibrate(STEPS)[0])
-
-
 def test_each_program_is_compiled_once(
     case: Case, caplog: pytest.LogCaptureFixture
 ) -> None:
