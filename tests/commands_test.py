@@ -38,9 +38,10 @@ IMAGES = [
     "--config.model.image_shape=(16,16,3)", "--config.model.encoder_shape=(16,16,3)",
     "--config.optim.rate=1e-4",
 ]
-PHOTOS = [
-    *IMAGES[:8], "--config.model.G.width=1", "--config.model.D.width=1", "--config.model.E.width=1",
-    "--config.model.E.hidden=2", "--config.model.D.hidden=2", "--config.data.name=fake",
+PHOTOS = [  # as environments_test has them: XLA's compilations are shared
+    *PERCEPTRONS, "--config.data.name=fake", "--config.model.image_shape=(8,8,3)",
+    "--config.model.encoder_shape=(8,8,3)", "--config.model.G.width=2", "--config.model.D.width=2",
+    "--config.model.E.width=2", "--config.model.E.hidden=4", "--config.model.D.hidden=4",
 ]
 CUT = {"digits": PERCEPTRONS, "cifar10": PHOTOS, "mnist": [*PERCEPTRONS, "--config.data.name=fake"],
        "image_folder": IMAGES, "linear_probe": ["--config.neighbours=1"], "neighbours": []}

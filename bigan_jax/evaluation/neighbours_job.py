@@ -75,7 +75,7 @@ def neighbours(
       return layer_features.extract(encoder, images, layer, size=0)
     return project(layer_features.extract(encoder, images, "conv5", size=0), config.seed)
   x = described(train.images)
-  found = retrieval.nearest(described(queries.images), x, config.neighbours)
+  found = retrieval.search(described(queries.images), x, config.neighbours).nearest
   return found["cosine"], x.shape[1]
 
 

@@ -224,15 +224,13 @@ def near(
 ) -> Row:
   """Accuracies of nearest neighbours, by the plain vote and by the weighted one."""
   k, many = config.neighbours, config.vote.neighbours
-  nearest = retrieval.nearest(features.queries, features.x, k)
+  nearest, voters = retrieval.search(features.queries, features.x, k, many)
   found = {
       f"{n}-NN {distance}": round(accuracy, 3) for n in sorted({1, k})
       for distance, accuracy in retrieval.accuracies(nearest, labels, truth, n).items()
   }
   if many:
-    guesses = retrieval.weighted_vote(
-        features.queries, features.x, labels, many, config.vote.temperature
-    )
+    guesses = retrieval.weighted_vote(voters, labels, config.vote.temperature)
     found[f"{many}-NN vote"] = percent(guesses, truth)
   return found
 

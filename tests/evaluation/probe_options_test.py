@@ -84,7 +84,8 @@ def test_components_and_the_vote_are_those_of_other_programs(
   oracle = PCA(3, svd_solver="full").fit((x - x.mean(0)) / scale)
   components = [np.float32(oracle.transform((a - x.mean(0)) / scale)) for a in (queries, x)]
   for row, arrays in ((whole, (queries, x)), (reduced, components)):
-    guesses = retrieval.weighted_vote(*arrays, train.labels, 20, 0.07)
+    voters = retrieval.search(*arrays, 1, 20).voters
+    guesses = retrieval.weighted_vote(voters, train.labels, 0.07)
     assert row["20-NN vote"] == pytest.approx(100 * np.mean(guesses == judged.labels), abs=1.3)
     commonest = np.argmax(np.bincount(train.labels))
     assert row["chance"] == pytest.approx(100 * np.mean(judged.labels == commonest), abs=1e-3)
