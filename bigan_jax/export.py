@@ -21,7 +21,7 @@ import ml_collections
 
 from bigan_jax.data import files
 from bigan_jax.exchange import exported, loaded, model_card, pretrained
-from bigan_jax.models import merging
+from bigan_jax.models import latents, merging
 from bigan_jax.runs import outputs
 from bigan_jax.settings import program
 from bigan_jax.settings.arguments import nearest
@@ -110,12 +110,16 @@ def serialize(found: pretrained.Pretrained, player: str) -> bytes:
   E: x -> (code, {layer: activation}); G: z -> x; D: x and, jointly, z -> (logits,
   {layer: activation}), as in loaded.Model.
   """
-  apply = {"E": loaded.encode, "G": loaded.generate, "D": loaded.judge}[player]
-  network, variables = getattr(found.networks, player), found.variables[player]
+  networks, kind = found.networks, latents.kind(found.config.model)
+  apply = {
+      "E": functools.partial(loaded.encode, networks.E, kind),
+      "G": functools.partial(loaded.generate, networks.G),
+      "D": functools.partial(loaded.judge, networks.D),
+  }[player]
   batch, = programs.symbolic_shape("batch")
   inputs = [jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
             for shape in _inputs(found.config)[player]]
-  run = jax.jit(functools.partial(apply, network, variables))
+  run = jax.jit(functools.partial(apply, found.variables[player]))
   return bytes(programs.export(run, platforms=PLATFORMS)(*inputs).serialize())
 
 

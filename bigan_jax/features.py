@@ -123,10 +123,10 @@ def sample(
     model: loaded.Model, count: int, seed: int, folder: Path, force: bool = False
 ) -> None:
   """Writes samples G(z) as PNGs, and SHEET, to `folder`; FileExistsError if something is there."""
-  key, shown = jax.random.PRNGKey(seed), []
+  key, kind, shown = jax.random.PRNGKey(seed), latents.kind(model.config.model), []
   with outputs.new_folder(folder, force, holds_pictures) as scratch:
     for first in progress.over(range(0, count, blocks.BLOCK), -(-count // blocks.BLOCK), "samples"):
-      z = latents.sample(jax.random.fold_in(key, first), blocks.BLOCK, model.latent_dim)
+      z = latents.sample(jax.random.fold_in(key, first), blocks.BLOCK, model.latent_dim, kind)
       pixels = np.asarray(to_uint8(model.G(z), model.value_range))
       for i, picture in enumerate(pixels[:count - first], start=first):
         _save(picture, scratch / f"{i:06d}.png")

@@ -3,10 +3,11 @@
   python -m bigan_jax.main --config=configs/image_folder.py --config.data.path=DIR --workdir=RUN
 
 Folders train/ and test/ (or val/) inside DIR are taken as such; otherwise a tenth is kept for
-evaluation (--config.data.validation_share). Variants as in configs/imagenet.py. A thousand pictures
-take about 25 s an epoch on 2 cores, at full width. configs/image_folder.py:bigan,size=small is for
-some thousand pictures on a CPU: of 2,000, E sees 64 x 64 pixels, D and G 32 x 32, and 140 epochs
-take 45 minutes of one core (docs/results.md, "Clip art").
+evaluation (--config.data.validation_share). Variants and recipes as in configs/imagenet.py. A
+thousand pictures take about 25 s an epoch on 2 cores, at full width.
+configs/image_folder.py:bigan,size=small is for some thousand pictures on a CPU: of 2,000, E sees
+64 x 64 pixels, D and G 32 x 32, and 140 epochs take 45 minutes of one core (docs/results.md,
+"Clip art").
 """
 
 import ml_collections

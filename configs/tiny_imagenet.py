@@ -4,7 +4,7 @@
   python -m bigan_jax.main --config=configs/tiny_imagenet.py:bigan,size=small ...
 
 DIR is tiny-imagenet-200 as its zip unpacks, or any folder with train/ and val/ of class folders.
-Variants as in configs/imagenet.py; size=small is for CPUs.
+Variants and recipes as in configs/imagenet.py; size=small is for CPUs.
 """
 
 import ml_collections

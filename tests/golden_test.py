@@ -22,7 +22,7 @@ from bigan_jax import models
 from bigan_jax.data.batch import Batch
 from bigan_jax.exchange import official_arrays
 from bigan_jax.models import latents
-from bigan_jax.training import train_step
+from bigan_jax.training import calibration, train_step
 from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.state import Optimiser, Schedule, TrainState
 
@@ -174,22 +174,22 @@ def compute(golden: Golden) -> Ours:
   )
   variables = official_arrays.to_variables(golden.arrays, model.family)
   params = {p: v["params"] for p, v in variables.items()}
-  carry = train_step.Calibration({p: v["batch_stats"] for p, v in variables.items()}, {}, {})
+  carry = calibration.Calibration({p: v["batch_stats"] for p, v in variables.items()}, {}, {})
   @jax.jit
   def step(state: TrainState, *inputs: Batch | jax.Array) -> tuple[TrainState, dict]:
     with nn.intercept_methods(with_tie(golden.case.tie, state.step == 1)):
       return train_step.train_step(setup, state, *inputs)
-  calibrate = jax.jit(functools.partial(train_step.calibration_step, setup))
+  calibrate = jax.jit(functools.partial(calibration.calibration_step, setup))
   labels = np.zeros(len(golden.z), np.int32)
   for _ in range(2):
-    carry, calibration = calibrate(params, 2e-4, carry, golden.batch, labels, KEY)
-  last_losses = calibration["loss"]
+    carry, metrics = calibrate(params, 2e-4, carry, golden.batch, labels, KEY)
   states = [TrainState(jnp.int32(0), params, {p: TX.init(v) for p, v in params.items()})]
   for _ in range(golden.case.updates):
     states.append(step(states[-1], golden.batch, KEY)[0])
+  last_losses = metrics["loss"]
   if golden.case.updates:
     last_losses = step(states[-1], golden.batch, KEY)[1]["loss"]
-  return Ours(setup, states, last_losses, carry.batch_stats, calibration["loss"])
+  return Ours(setup, states, last_losses, carry.batch_stats, metrics["loss"])
 
 
 def with_tie(entry: tuple[int, ...], now: jax.Array) -> Callable[..., jax.Array]:

@@ -51,13 +51,13 @@ def describe(
     yield _describe(network, variables, views, sees, images[i:i + BLOCK])
 
 
-@functools.partial(jax.jit, static_argnames=("G", "E", "views"))
+@functools.partial(jax.jit, static_argnames=("G", "E", "kind", "views"))
 def reconstruct(
-    G: nn.Module, E: nn.Module, variables: dict[str, chex.ArrayTree], views: batches.Views,
-    images: jax.Array,
+    G: nn.Module, E: nn.Module, kind: str, variables: dict[str, chex.ArrayTree],
+    views: batches.Views, images: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-  """(x, G(E(x))) in the native range, of images uint8 [B, H, W, C]."""
+  """(x, G(E(x))) in the native range, of images uint8 [B, H, W, C]; `kind` is that of latents."""
   batch = views(images)
   with jax.default_matmul_precision("float32"):
     logits, _ = E.apply(variables["E"], batch.x_encoder)
-    return batch.x, G.apply(variables["G"], latents.code(logits))[0]
+    return batch.x, G.apply(variables["G"], latents.code(logits, kind))[0]

@@ -36,6 +36,7 @@ class Judge(NamedTuple):
     z: latents of the generated samples, [S, d]; S is a multiple of 100.
     views: uint8 images -> Batch, by the evaluation crop.
     value_range: of the networks' images.
+    latents: the kind of p(z).
   """
 
   networks: Networks
@@ -45,6 +46,7 @@ class Judge(NamedTuple):
   z: jax.Array
   views: batches.Views
   value_range: Range
+  latents: str = latents.KINDS[0]
 
   def evaluators(self) -> list[Evaluator]:
     """Every metric that the objective's networks allow."""
@@ -82,10 +84,10 @@ class Judge(NamedTuple):
   def encoder(self, snapshot: Snapshot) -> Results:
     """NNC_e, NNC_e-, CLS_e- in percent, and the spread of each code dimension.
 
-    U(-1, 1) has a standard deviation of 0.577; a dimension near 0 carries nothing.
+    U(-1, 1) has a standard deviation of 0.577, N(0, 1) of 1; a dimension near 0 carries nothing.
     """
     e, features = self._describe(snapshot, "E")
-    spread = np.std(np.asarray(latents.code(e)), axis=0)
+    spread = np.std(np.asarray(latents.code(e, self.latents)), axis=0)
     yield "code_std_mean", float(spread.mean())
     yield "code_std_min", float(spread.min())
     if self.images.num_classes:
@@ -176,7 +178,7 @@ class Judge(NamedTuple):
 
   def _reconstruct(self, snapshot: Snapshot, images: jax.Array) -> tuple[jax.Array, jax.Array]:
     G, E, _ = self.networks
-    return frozen.reconstruct(G, E, snapshot.variables, self.views, images)
+    return frozen.reconstruct(G, E, self.latents, snapshot.variables, self.views, images)
 
   def _classified(self, snapshot: Snapshot, features: jax.Array) -> float:
     """Accuracy in percent of calibration's linear classifier."""
@@ -223,9 +225,9 @@ def judge(
   if judged.num_classes and not np.isin(judged.labels, references.labels).any():
     logging.warning("No class of the judged pictures is trained on: no accuracies are given.")
     judged = judged._replace(num_classes=0)
+  kind = latents.kind(config.model)
   return Judge(
       networks, objective, judged, references,
-      latents.sample(key, config.eval.samples, config.model.latent_dim),
-      batches.views(config),
-      tuple(config.model.value_range),
+      latents.sample(key, config.eval.samples, config.model.latent_dim, kind),
+      batches.views(config), tuple(config.model.value_range), kind,
   )

@@ -94,7 +94,9 @@ def painter(judge: Judge, write: Write) -> Evaluator:
     samples = frozen.apply(G, snapshot.variables["G"], judge.z[:ROWS * COLUMNS])
     show(snapshot, "samples", _pixels(judge, samples), "G(z)")
     if "E" in judge.objective.players:
-      x, back = frozen.reconstruct(G, E, snapshot.variables, judge.views, chosen)
+      x, back = frozen.reconstruct(
+          G, E, judge.latents, snapshot.variables, judge.views, chosen
+      )
       rows = interleave(_pixels(judge, x), _pixels(judge, back), COLUMNS)
       show(snapshot, "reconstructions", rows, "x above, G(E(x)) below")
     for player, variables in snapshot.variables.items():

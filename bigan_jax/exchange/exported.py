@@ -149,11 +149,12 @@ def _variables(
   """Arrays in their places; a merged batch norm becomes one that only adds its bias."""
   def place(keys: tuple, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
     _, layer, name = (key.key for key in keys)
-    if name == "count" or merged and name in ("var", "scale"):
+    norm = merged and layer.endswith("_bn")
+    if name == "count" or norm and name in ("var", "scale"):
       return np.ones(leaf.shape, np.float32)
-    if merged and name == "bias":
+    if norm and name == "bias":
       return np.zeros(leaf.shape, np.float32)
-    if merged and name == "mean":
+    if norm and name == "mean":
       return -find(f"{player}.{layer.removesuffix('_bn')}.bias", leaf.shape)
     return find(f"{player}.{layer}.{name}", leaf.shape)
   def find(name: str, shape: tuple[int, ...]) -> np.ndarray:

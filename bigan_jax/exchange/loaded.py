@@ -29,9 +29,11 @@ class Model(NamedTuple):
   Attributes:
     E: float32 [B, *encoder_shape] in value_range -> (code [B, latent_dim], {layer: activation});
       "logits" are the code before squashing. None of a plain GAN, which has no encoder.
-    G: z float32 [B, latent_dim] in [-1, 1] -> x float32 [B, *image_shape] in value_range.
-    D: x [B, *image_shape] and, of a BiGAN, z [B, latent_dim] -> (logits [B] of "x is real",
-      {layer: activation}). ValueError where there is none: of autoencoders, in older exports.
+    G: z float32 [B, latent_dim], in [-1, 1] where config.model.latents does not say "normal" -> x
+      float32 [B, *image_shape] in value_range.
+    D: x [B, *image_shape] and, of a BiGAN, z [B, latent_dim] -> (logits [B] of "x is real", or its
+      scores [B, 3] in parts, {layer: activation}). ValueError where there is none: of autoencoders,
+      in older exports.
     preprocess: one picture or many, arrays or PIL's, -> what E takes (see exchange/pictures.py).
     view: the numbers behind preprocess.
     value_range: of pixels, (lowest, highest).
@@ -79,14 +81,18 @@ class Model(NamedTuple):
     return "\n".join([*lines, f"  metrics: {', '.join(chief)}"] if chief else lines)
 
 
-@functools.partial(jax.jit, static_argnames=("network",))
+@functools.partial(jax.jit, static_argnames=("network", "kind"))
 def encode(
-    network: nn.Module, variables: chex.ArrayTree, x: jax.Array
+    network: nn.Module, kind: str, variables: chex.ArrayTree, x: jax.Array
 ) -> tuple[jax.Array, Activations]:
-  """x [B, H, W, C] in the native range -> (code [B, d], {layer: activation}), in full float32."""
+  """x [B, H, W, C] in the native range -> (code [B, d], {layer: activation}), in full float32.
+
+  Args:
+    kind: of latents.
+  """
   with jax.default_matmul_precision("float32"):
     logits, activations = network.apply(variables, x)
-  return latents.code(logits), {**activations, "logits": logits}
+  return latents.code(logits, kind), {**activations, "logits": logits}
 
 
 @functools.partial(jax.jit, static_argnames=("network",))
@@ -150,7 +156,7 @@ def assemble(found: pretrained.Pretrained, path: str) -> Model:
   image_shape, z_shape = tuple(model.image_shape), (model.latent_dim,)
   E, layers = None, {}
   if "E" in variables:
-    run = functools.partial(encode, networks.E, variables["E"])
+    run = functools.partial(encode, networks.E, latents.kind(model), variables["E"])
     E = _checked(run, "E", {"x": how.shape})
     layers = layer_shapes(networks.E, variables["E"], how.shape)
   G = _checked(functools.partial(generate, networks.G, variables["G"]), "G", {"z": z_shape})

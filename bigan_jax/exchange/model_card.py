@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import re
 from typing import Any
 
+from bigan_jax.models import latents
 from bigan_jax.settings import measures
 from bigan_jax.training.objectives import OBJECTIVES
 
@@ -84,9 +85,10 @@ def _use(info: dict[str, Any], names: Sequence[str]) -> str:
         f"code, layers = E.call(x)  # x: float32 [B, {shape}], {low:g} to {high:g}\n```\n"
     )
   if "generator.stablehlo" in names:
+    where = "of N(0, I)" if _normal(info) else "in [-1, 1]"
     parts.append(
-        f"`generator.stablehlo` maps z, float32 [B, {info['config']['model']['latent_dim']}] in "
-        "[-1, 1], to pictures in the same\nway. JAX reads such files for six months at least; "
+        f"`generator.stablehlo` maps z, float32 [B, {info['config']['model']['latent_dim']}] "
+        f"{where}, to pictures in the same\nway. JAX reads such files for six months at least; "
         f"{WEIGHTS} stays readable.\n"
     )
   if "discriminator.stablehlo" in names:
@@ -111,7 +113,9 @@ def _layers(info: dict[str, Any]) -> str:
       f"| {player} | {layer} | {' x '.join(map(str, shape)) or 'a number'} |\n"
       for player, layers in info["layers"].items() for layer, shape in layers.items()
   ]
-  code = "The code is tanh(logits / 2), within (-1, 1) like z.\n" if "E" in info["layers"] else ""
+  code = ("The code are the logits, about as z of N(0, I).\n" if _normal(info) else
+          "The code is tanh(logits / 2), within (-1, 1) like z.\n")
+  code = code if "E" in info["layers"] else ""
   return f"## Layers\n\n| network | layer | activation |\n|---|---|---|\n{''.join(rows)}\n{code}"
 
 
@@ -141,6 +145,10 @@ def _results(info: dict[str, Any]) -> str:
   if not rows:
     return "## Results\n\nNot evaluated.\n"
   return f"## Results\n\n| metric | value | meaning |\n|---|---|---|\n{''.join(rows)}"
+
+
+def _normal(info: dict[str, Any]) -> bool:
+  return latents.kind(info["config"]["model"]) == "normal"
 
 
 def _judged(info: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from bigan_jax.models.layers import BatchNorm, leaky_relu, linear
+from bigan_jax.models.layers import BatchNorm, code_logits, leaky_relu, linear
 from bigan_jax.models.strided import Convolution, Window, max_pool
 
 Activations = dict[str, jax.Array]
@@ -37,13 +37,17 @@ POOL = Window(stride=2, padding=1)
 
 def features(
     x: jax.Array, widths: tuple[int, ...], first_bn: bool, axis_name: str | None, train: bool,
-    batches: int = 1,
+    batches: int = 1, bias: bool = False,
 ) -> Activations:
-  """The five convolutions, in the scope of the module that calls; activations before pooling."""
+  """The five convolutions, in the scope of the module that calls; activations before pooling.
+
+  Args:
+    bias: instead of batch norm.
+  """
   activations = {}
   for (name, layer), width in zip(LAYERS.items(), widths, strict=True):
-    h = Convolution(width, layer.k, layer.window, name=name)(x)
-    if first_bn or name != "conv1":
+    h = Convolution(width, layer.k, layer.window, bias, name=name)(x)
+    if not bias and (first_bn or name != "conv1"):
       norm = BatchNorm(affine=True, axis_name=axis_name, name=f"{name}_bn")
       h = norm(h, train, batches)
     activations[name] = leaky_relu(h)
@@ -61,6 +65,7 @@ class Encoder(nn.Module):
     widths: channels of conv1 to conv5, all even for the sake of the groups.
     first_bn: normalise conv1 too, as the paper says (appendix A.2); the authors' code does not.
     out_stddev: initial weights of the output layer; 0 for the latent regressors (reference 0).
+    stochastic: give a spread of the code too.
     axis_name: device axis of the batch statistics.
   """
 
@@ -68,6 +73,7 @@ class Encoder(nn.Module):
   widths: tuple[int, ...] = WIDTHS
   first_bn: bool = True
   out_stddev: float = 0.02
+  stochastic: bool = False
   axis_name: str | None = None
   feature_layer: ClassVar[str] = "conv5"
 
@@ -75,7 +81,10 @@ class Encoder(nn.Module):
   def __call__(self, x: jax.Array, train: bool = False) -> tuple[jax.Array, Activations]:
     activations = features(x, self.widths, self.first_bn, self.axis_name, train)
     conv5 = activations["conv5"].reshape(x.shape[0], -1)
-    return linear(self.latent_dim, "out", self.out_stddev)(conv5), activations
+    logits, spread = code_logits(
+        conv5, self.latent_dim, self.out_stddev, self.stochastic, train
+    )
+    return logits, activations | spread
 
 
 class Discriminator(nn.Module):
@@ -83,10 +92,12 @@ class Discriminator(nn.Module):
 
   Attributes:
     widths, first_bn, axis_name: as E's.
+    norm: "batch", or "spectral" as in dcgan.Discriminator.
   """
 
   widths: tuple[int, ...] = WIDTHS
   first_bn: bool = True
+  norm: str = "batch"
   axis_name: str | None = None
   feature_layer: ClassVar[str] = "conv5"
 
@@ -97,6 +108,7 @@ class Discriminator(nn.Module):
     """Judges `batches` stacked batches at once, x: [batches * B, H, W, C]; never pairs (x, z)."""
     if z is not None:
       raise ValueError("AlexNet as D judges images alone, without z: use family 'dcgan'.")
-    activations = features(x, self.widths, self.first_bn, self.axis_name, train, batches)
+    bias = self.norm == "spectral"
+    activations = features(x, self.widths, self.first_bn, self.axis_name, train, batches, bias)
     conv5 = activations["conv5"].reshape(x.shape[0], -1)
-    return jnp.squeeze(linear(1, "out", stddev=0)(conv5), -1), activations
+    return jnp.squeeze(linear(1, "out", 0.02 if bias else 0)(conv5), -1), activations

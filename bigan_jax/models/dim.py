@@ -4,14 +4,14 @@ Hjelm et al., "Learning deep representations by mutual information estimation an
 their encoder of 32 x 32 pictures, and that of the BiGAN beside it.
 """
 
+import functools
 from typing import ClassVar
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
-from bigan_jax.models.dcgan import project
-from bigan_jax.models.layers import BatchNorm, leaky_relu, linear
+from bigan_jax.models import dcgan
+from bigan_jax.models.layers import BatchNorm, code_logits, linear
 from bigan_jax.models.strided import Convolution, Window
 
 Activations = dict[str, jax.Array]
@@ -29,6 +29,7 @@ class Encoder(nn.Module):
     hidden: units of fc.
     first_bn: normalise conv1 too, as Deep InfoMax does; recipe official does not.
     out_stddev: initial weights of the output layer; 0 for the latent regressors (reference 0).
+    stochastic: give a spread of the code too.
     axis_name: device axis of the batch statistics.
   """
 
@@ -37,6 +38,7 @@ class Encoder(nn.Module):
   hidden: int = 1024
   first_bn: bool = True
   out_stddev: float = 0.02
+  stochastic: bool = False
   axis_name: str | None = None
   feature_layer: ClassVar[str] = "fc"
 
@@ -50,51 +52,14 @@ class Encoder(nn.Module):
       x = activations[f"conv{i}"] = nn.relu(x)
     h = linear(self.hidden, "fc")(x.reshape(x.shape[0], -1))
     h = activations["fc"] = nn.relu(self._norm("fc_bn")(h, train))
-    return linear(self.latent_dim, "out", self.out_stddev)(h), activations
+    logits, spread = code_logits(h, self.latent_dim, self.out_stddev, self.stochastic, train)
+    return logits, activations | spread
 
   def _norm(self, name: str) -> BatchNorm:
     return BatchNorm(affine=True, axis_name=self.axis_name, name=name)
 
 
-class Discriminator(nn.Module):
-  """D: x [B, H, W, C] and, jointly, z [B, d] -> logits [B] of "x is real".
-
-  As dcgan's, z is projected into every hidden layer but the first (paper, section 4).
-
-  Attributes:
-    width, hidden, axis_name: as E's.
-    z_output: let z enter the output layer too (section 4); the authors' code does not.
-    z_stddev: initial weights of the projections of z into hidden layers.
-  """
-
-  width: int = 64
-  hidden: int = 1024
-  z_output: bool = True
-  z_stddev: float = 0.02
-  axis_name: str | None = None
-  feature_layer: ClassVar[str] = "fc"
-
-  @nn.compact
-  def __call__(
-      self, x: jax.Array, z: jax.Array | None = None, train: bool = False, batches: int = 1
-  ) -> tuple[jax.Array, Activations]:
-    """Judges `batches` stacked batches at once, x: [batches * B, H, W, C]."""
-    h = leaky_relu(Convolution(self.width, KERNEL, WINDOW, name="conv1")(x))
-    activations = {"conv1": h}
-    for i in range(2, CONVOLUTIONS + 1):
-      name, width = f"conv{i}", self.width << i - 1
-      h = Convolution(width, KERNEL, WINDOW, name=name)(h)
-      if z is not None:
-        h = h + project(z, width, f"{name}_z", self.z_stddev)
-      h = activations[name] = leaky_relu(self._norm(f"{name}_bn")(h, train, batches))
-    h = linear(self.hidden, "fc")(h.reshape(h.shape[0], -1))
-    if z is not None:
-      h = h + linear(self.hidden, "fc_z", self.z_stddev)(z)
-    h = activations["fc"] = leaky_relu(self._norm("fc_bn")(h, train, batches))
-    logits = linear(1, "out", stddev=0)(h)
-    if z is not None and self.z_output:
-      logits = logits + linear(1, "out_z", stddev=0)(z)
-    return jnp.squeeze(logits, -1), activations
-
-  def _norm(self, name: str) -> BatchNorm:
-    return BatchNorm(affine=True, axis_name=self.axis_name, name=name)
+Discriminator = functools.partial(
+    dcgan.Discriminator, kernel=KERNEL, convolutions=CONVOLUTIONS, hidden=1024,
+    z_stddev=0.02,
+)

@@ -13,10 +13,31 @@ def leaky_relu(x: jax.Array) -> jax.Array:
   return jnp.where(x > 0, x, 0.2 * x)  # jnp.maximum keeps a mask of ties for its gradient
 
 
-def linear(features: int, name: str, stddev: float = 0.02) -> nn.Dense:
-  """A linear layer without bias, weights N(0, stddev); stddev 0: zeros (reference section 0)."""
+def linear(features: int, name: str, stddev: float = 0.02, bias: bool = False) -> nn.Dense:
+  """A linear layer, weights N(0, stddev); stddev 0: zeros (reference section 0)."""
   init = nn.initializers.normal(stddev) if stddev else nn.initializers.zeros
-  return nn.Dense(features, use_bias=False, kernel_init=init, name=name)
+  return nn.Dense(features, use_bias=bias, kernel_init=init, name=name)
+
+
+def code_logits(
+    h: jax.Array, dim: int, stddev: float, stochastic: bool, train: bool
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+  """E's output of its last hidden layer h: logits [B, d], and what they are the mean of.
+
+  A stochastic E gives a spread too, {"spread": [B, d]} in training, as BigBiGAN's does; who is not
+  training has no use for it.
+  """
+  logits = linear(dim, "out", stddev)(h)
+  if not stochastic:
+    return logits, {}
+  spread = nn.softplus(linear(dim, "out_spread")(h))
+  return logits, {"spread": spread} if train else {}
+
+
+def project(z: jax.Array, h: jax.Array, name: str, stddev: float) -> jax.Array:
+  """A linear projection of z [B, d] that can be added to h [B, ..., C], at every position."""
+  projected = linear(h.shape[-1], name, stddev)(z)
+  return projected.reshape(h.shape[0], *(h.ndim - 2) * (1,), h.shape[-1])
 
 
 class BatchNorm(nn.Module):

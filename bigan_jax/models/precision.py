@@ -23,10 +23,12 @@ def traced(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def narrow_kernels(params: chex.ArrayTree, precision: str) -> chex.ArrayTree:
-  """Kernels as the networks multiply with them; gains and shifts stay as they are."""
-  def narrow(path: tuple, leaf: jax.Array) -> jax.Array:
-    return narrow_input(leaf, precision) if path[-1].key == "kernel" else leaf
-  return jax.tree_util.tree_map_with_path(narrow, params)
+  """Layers {name: arrays} as networks multiply by them; gains and shifts stay as they are."""
+  def narrow(layer: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    if "kernel" not in layer:
+      return layer
+    return {name: narrow_input(array, precision) for name, array in layer.items()}
+  return {name: narrow(layer) for name, layer in params.items()}
 
 
 def narrow_input(x: jax.Array, precision: str) -> jax.Array:

@@ -13,6 +13,7 @@ import numpy as np
 
 from bigan_jax.machine import disk, processes
 from bigan_jax.runs import checkpoints, data_record, readback, records
+from bigan_jax.settings.rules import BEFORE
 
 PyTree = Any
 
@@ -237,9 +238,10 @@ def check_config(
   """What is there, if anything; raises ValueError if it differs in what is not free to change."""
   saved = read_config(path) if path.exists() else None
   if saved is not None:
-    there, here = _fields(saved), _fields(config)
+    here = _fields(config)
+    there = {name: was for name, was in BEFORE.items() if name in here} | _fields(saved)
     differing = [name for name in sorted(there | here)
-                 if there.get(name, "") != here.get(name, "")  # "": a field of newer versions
+                 if _shown(there, name) != _shown(here, name)
                  and not any(f"{name}.".startswith(f"{field}.") for field in free)]
     if differing:
       each = "; ".join(f"{name} is {_shown(there, name)} there and {_shown(here, name)} here"

@@ -9,6 +9,7 @@ OBJECTIVES = (
     "autoencoder_l1",
 )
 RECIPES = ("paper", "official")
+MODERN = (*RECIPES, "modern")  # of configs of photos, for variants with a D
 SIZES = ("full", "small")
 DERIVED = ("objective", "recipe", "job")  # fields that only name what others were set to
 
@@ -21,7 +22,8 @@ def nearest(name: str, known: tuple[str, ...]) -> str:
 
 
 def parse_argument(
-    argument: str, defaults: dict[str, Any], variants: tuple[str, ...] = OBJECTIVES
+    argument: str, defaults: dict[str, Any], variants: tuple[str, ...] = OBJECTIVES,
+    recipes: tuple[str, ...] = RECIPES,
 ) -> tuple[str, dict[str, Any]]:
   """Reads the part after the colon of `--config=FILE.py:variant,key=value,...`.
 
@@ -29,6 +31,7 @@ def parse_argument(
     argument: "", "bigan" or "bigan,recipe=official"; the variant may be left out.
     defaults: the keys that the config knows; a value takes the type of its default.
     variants: those that the config knows, the default first.
+    recipes: likewise.
 
   Returns:
     (variant, values).
@@ -44,11 +47,18 @@ def parse_argument(
       values[key] = _typed(key, value, defaults[key])
   if variant not in variants:
     raise ValueError(f"Unknown variant {variant!r}: {nearest(variant, variants)}")
-  if values.get("recipe", "paper") not in RECIPES:
-    raise ValueError(f"Unknown recipe {values['recipe']!r}: {nearest(values['recipe'], RECIPES)}")
+  recipe, recipes = values.get("recipe", "paper"), of_variant(recipes, variant)
+  if recipe not in recipes:
+    where = f" of {variant}" if recipe in MODERN else ""
+    raise ValueError(f"Unknown recipe {recipe!r}{where}: {nearest(recipe, recipes)}")
   if values.get("size", "full") not in SIZES:
     raise ValueError(f"Unknown size {values['size']!r}: {nearest(values['size'], SIZES)}")
   return variant, values
+
+
+def of_variant(recipes: tuple[str, ...], variant: str) -> tuple[str, ...]:
+  """The recipes that a variant has: an autoencoder has no game to be played otherwise."""
+  return RECIPES if variant.startswith("autoencoder") else recipes
 
 
 def _typed(key: str, value: str, default: Any) -> Any:

@@ -2,7 +2,8 @@
 
 import ml_collections
 
-from bigan_jax.settings.arguments import nearest, parse_argument
+from bigan_jax.settings import modern
+from bigan_jax.settings.arguments import MODERN, nearest, parse_argument
 from bigan_jax.settings.training import base, encoder_out_stddev, scale_batch
 
 ENCODERS = ("conv", "alexnet")
@@ -10,7 +11,7 @@ SIDE, LARGE = 32, 64  # pixels; what AlexNet sees
 
 
 def photos_of_32(argument: str) -> ml_collections.ConfigDict:
-  """Networks for pictures of 32 x 32 in either recipe, which is the paper's (sections 4.1, 4.3).
+  """Networks for pictures of 32 x 32; recipes are the paper's (sections 4.1, 4.3), and modern.
 
   The argument also takes batch=N, and encoder=alexnet: E is the paper's, and sees the pictures
   enlarged to 64 x 64, so that BiGAN is generalised (reference section 11).
@@ -19,7 +20,7 @@ def photos_of_32(argument: str) -> ml_collections.ConfigDict:
     ValueError: another encoder.
   """
   objective, values = parse_argument(
-      argument, {"recipe": "paper", "batch": 0, "encoder": ENCODERS[0]}
+      argument, {"recipe": "paper", "batch": 0, "encoder": ENCODERS[0]}, recipes=MODERN
   )
   encoder, official = values["encoder"], values["recipe"] == "official"
   if encoder not in ENCODERS:
@@ -33,6 +34,8 @@ def photos_of_32(argument: str) -> ml_collections.ConfigDict:
   config.model = _networks(objective, official)
   if encoder == "alexnet":
     _enlarge(config, official)
+  if values["recipe"] == "modern":
+    modern.modernise(config)
   return scale_batch(config, values["batch"])
 
 
@@ -41,16 +44,20 @@ def _networks(objective: str, official: bool) -> ml_collections.ConfigDict:
   model = ml_collections.ConfigDict()
   model.family = "dim"
   model.latent_dim = 64  # numbers in z and in the code
+  model.latents = "uniform"  # p(z): U(-1, 1), as in the paper; or "normal", N(0, 1)
   model.image_shape = model.encoder_shape = (SIDE, SIDE, 3)
   model.value_range = (-1.0, 1.0)  # of pixels
   model.G = ml_collections.ConfigDict({"width": 64, "kernel": 4, "z_skip": official})
   layers = {"width": 64, "hidden": 1024}  # of conv1, doubled twice; units of fc
   model.E = ml_collections.ConfigDict({**layers, "first_bn": not official})
   model.E.out_stddev = encoder_out_stddev(objective)
+  model.E.stochastic = False  # the code that D and G are given in training is drawn
   model.D = ml_collections.ConfigDict({**layers, "z_output": not official})
   # Projections of z at first: as the authors' code scales them by the kernel, which drowns x, or
   # as any weights (docs/results.md, "CIFAR-10").
   model.D.z_stddev = 0.32 if official else 0.02
+  model.D.norm = "batch"  # as in the paper; or "spectral", and biases
+  model.D.unary = False  # D in parts: it scores x and z by themselves besides pairs
   return model
 
 
@@ -59,7 +66,7 @@ def _enlarge(config: ml_collections.ConfigDict, official: bool) -> None:
   config.data.edge = LARGE
   config.model.family = "dim_alexnet_E"
   config.model.encoder_shape = (LARGE, LARGE, 3)
-  out_stddev = config.model.E.out_stddev
-  config.model.E = ml_collections.ConfigDict(
-      {"widths": (96, 256, 384, 384, 256), "first_bn": not official, "out_stddev": out_stddev}
-  )
+  config.model.E = ml_collections.ConfigDict({
+      "widths": (96, 256, 384, 384, 256), "first_bn": not official,
+      "out_stddev": config.model.E.out_stddev, "stochastic": False,
+  })

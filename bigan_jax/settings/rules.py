@@ -4,6 +4,7 @@ from typing import Any
 
 import ml_collections
 
+from bigan_jax.settings import modern
 from bigan_jax.settings.arguments import OBJECTIVES, nearest
 from bigan_jax.settings.measures import CRITERIA
 from bigan_jax.settings.training import data_section
@@ -14,6 +15,11 @@ FREE_TO_CHANGE = (  # when a run is continued: fields that its results do not de
     "eval.anomaly", "data.path", "data.accept_change", "data.classes", "data.resident_gb",
     "data.workers", "proposals.cache_dir",
 )
+BEFORE = {  # what runs from before these fields are: continued as such, and not otherwise
+    "loss": "logistic", "average": 0.0, "augment": "", "views": False, "optim.E_rate_factor": 1.0,
+    "model.latents": "uniform", "model.E.stochastic": False, "model.D.norm": "batch",
+    "model.D.unary": False, "model.D.hidden": 0, "data.only_labels": "", "data.without_labels": "",
+}
 LISTS = {  # of numbers above 0, or of a lower and a higher one
     "model.image_shape": (28, 28, 1), "model.encoder_shape": (28, 28, 1),
     "model.value_range": (0.0, 1.0), "model.hidden": (4096, 4096),
@@ -70,7 +76,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
       "batch_size": 2, "epochs": 0, "stop_epoch": 0, "alternating": 0, "steps_per_dispatch": 1,
       "calibration_steps": 1, "save_every": 1, "eval.every": 1, "eval.images": 0,
       "eval.references": 0, "eval.samples": 100, "model.latent_dim": 1, "model.G.width": 1,
-      "model.E.width": 1, "model.D.width": 1, "model.E.hidden": 1, "model.D.hidden": 1,
+      "model.E.width": 1, "model.D.width": 1, "model.E.hidden": 1, "model.D.hidden": 0,
       "model.G.kernel": 2, "optim.weight_decay": 0, "optim.warmup_epochs": 0,
       "seed": 0, "data.resident_gb": 0, "data.workers": 0,
   })
@@ -103,6 +109,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
   if config.alternating and config.objective.startswith("autoencoder"):
     raise ValueError("config.alternating needs a discriminator; an autoencoder has none.")
   refuse_unused(config.data.name, changed_data(config.data, data_section()))
+  modern.validate(config)
   _validate_sizes(config)
 
 

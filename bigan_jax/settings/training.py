@@ -4,7 +4,8 @@ import math
 
 import ml_collections
 
-from bigan_jax.settings.arguments import parse_argument
+from bigan_jax.settings import modern
+from bigan_jax.settings.arguments import MODERN, parse_argument
 
 BATCH = 128  # paper, appendix A
 WARMUP = 5  # epochs, of larger batches
@@ -39,6 +40,10 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.epochs = 400  # constant and decaying together
   config.stop_epoch = 0  # end here, on the schedule of `epochs`; 0: at the end
   config.alternating = 0  # n > 0: n updates of D, then one of G and E; 0: simultaneous
+  config.loss = "logistic"  # of the game with D, as in the paper; or "hinge"
+  config.average = 0.0  # decay of the means of E's and G's parameters, which are judged; 0: none
+  config.augment = ""  # how D sees real and made-up pictures: of flip,translation,cutout,colour
+  config.views = False  # E sees such a view of its own of the same picture
   config.precision = "float32"  # of the networks in training; or "tf32", "bfloat16"
   config.data_dir = ""  # of prepared data sets; "": $TFDS_DATA_DIR or ~/tensorflow_datasets
   config.steps_per_dispatch = 100  # at most; one scan on the device
@@ -51,6 +56,7 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.optim.rate = 2e-4  # of Adam, constant for the first half (paper, appendix A)
   config.optim.warmup_epochs = 0  # the rate rises meanwhile; at most half of the constant ones
   config.optim.final_factor = 0.01  # the rate decays to 2e-6 (paper, appendix A)
+  config.optim.E_rate_factor = 1.0  # of the rate, for E
   config.optim.b1 = 0.5  # how slowly the mean gradient is forgotten (paper, appendix A)
   config.optim.b2 = 0.999  # and the mean square
   config.optim.weight_decay = 2.5e-5  # l2 (paper, appendix A)
@@ -102,6 +108,7 @@ def permutation_invariant(argument: str) -> ml_collections.ConfigDict:
   config.model = ml_collections.ConfigDict()
   config.model.family = "mlp"
   config.model.latent_dim = 50  # numbers in z and in the code
+  config.model.latents = "uniform"  # p(z): U(-1, 1), as in the paper; or "normal", N(0, 1)
   config.model.image_shape = (28, 28, 1)  # what G makes and D sees
   config.model.encoder_shape = (28, 28, 1)  # what E sees
   config.model.value_range = (0.0, 1.0)  # pixel / 255 (reference section 1)
@@ -125,14 +132,15 @@ def convolutional(
 
   Args:
     argument: of the config file; also takes max_labels=K, for the first K classes alone,
-      size=small (`_shrink`), and batch=N, another batch at the rate that goes with it.
+      size=small (`_shrink`), batch=N, another batch at the rate that goes with it, and
+      recipe=modern.
     edge: shorter side that pictures are resized to.
     crop: side of the random crops that E sees. D and G work at 64 x 64; where E sees more,
       BiGAN is generalised (reference section 11).
     epochs: of all classes (reference section 5).
   """
   defaults = {"recipe": "paper", "max_labels": 0, "size": "full", "batch": 0}
-  objective, values = parse_argument(argument, defaults)
+  objective, values = parse_argument(argument, defaults, recipes=MODERN)
   official = values["recipe"] == "official"
   config = base(objective, values["recipe"])
   config.epochs = 400 if values["max_labels"] else epochs
@@ -143,6 +151,8 @@ def convolutional(
   config.model = _image_networks(objective, official, crop)
   if values["size"] == "small":
     _shrink(config)
+  if values["recipe"] == "modern":
+    modern.modernise(config)
   return scale_batch(config, values["batch"])
 
 
@@ -152,6 +162,7 @@ def _image_networks(objective: str, official: bool, crop: int) -> ml_collections
   # As a feature learner, D is the AlexNet that E is elsewhere.
   model.family = "dcgan_alexnet_D" if objective == "gan" else "dcgan"
   model.latent_dim = 200  # numbers in z and in the code
+  model.latents = "uniform"  # p(z): U(-1, 1), as in the paper; or "normal", N(0, 1)
   model.image_shape = (64, 64, 3)  # what G makes and D sees
   model.encoder_shape = (crop, crop, 3)  # what E sees
   model.value_range = (-1.0, 1.0)  # of pixels
@@ -160,11 +171,15 @@ def _image_networks(objective: str, official: bool, crop: int) -> ml_collections
   alexnet = {"widths": (96, 256, 384, 384, 256), "first_bn": not official}
   model.E = ml_collections.ConfigDict(alexnet)
   model.E.out_stddev = encoder_out_stddev(objective)
+  model.E.stochastic = False  # the code that D and G are given in training is drawn
   model.D = ml_collections.ConfigDict(alexnet if objective == "gan" else {
       "width": 64,
+      "hidden": 0,  # units of a layer fc, and in parts of those of z; 0: none, as in the paper
       "z_output": not official,  # section 4: "each linear layer thereafter"
       "z_stddev": 0.5,  # of projections of z at first (reference section 0)
+      "unary": False,  # D in parts: it scores x and z by themselves besides pairs
   })
+  model.D.norm = "batch"  # as in the paper; or "spectral", and biases
   return model
 
 

@@ -13,11 +13,13 @@ import numpy as np
 from bigan_jax import models
 from bigan_jax.data import batches
 from bigan_jax.data.splits import Split, Stored
+from bigan_jax.models import latents
 from bigan_jax.models.layers import AXIS
 from bigan_jax.runs.workdir import RunFolder
-from bigan_jax.training import console, ending, feeds, finite, loop, parallel
+from bigan_jax.settings import modern as modern_settings
+from bigan_jax.training import augment, console, ending, feeds, finite, loop, modern, parallel
+from bigan_jax.training.calibration import Calibration
 from bigan_jax.training.loop import Flag
-from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.state import (
   Snapshot,
   TrainState,
@@ -27,7 +29,7 @@ from bigan_jax.training.state import (
   schedule,
 )
 from bigan_jax.training.timetable import Timetable, timetable
-from bigan_jax.training.train_step import Calibration, Metrics, Setup
+from bigan_jax.training.train_step import Metrics, Setup
 
 Evaluator = Callable[[Snapshot], Iterable[tuple[str, float]]]
 
@@ -59,24 +61,38 @@ def prepare(
     assembler: makes batches of the images.
     evaluators: called with a calibrated snapshot; their numbers make a row of metrics.jsonl.
   """
-  objective, when = OBJECTIVES[config.objective], timetable(config, images.size)
-  tx = optimiser(config.optim)
-  setup = Setup(
-      models.build(config.model, AXIS), objective, tx,
-      schedule(config.optim, config.epochs, when.steps_per_epoch), config.model.latent_dim,
-      config.alternating, AXIS, config.precision,
-  )
+  when = timetable(config, images.size)
+  setup = setup_of(config, when.steps_per_epoch)
   init_key, run_key = jax.random.split(jax.random.PRNGKey(config.seed))
   networks = models.build(config.model)
-  start, batch_stats = initial_state(networks, config.model, objective, tx, init_key)
-  classifier = blank_classifier(
-      config.model, networks, objective, start.params, images.num_classes
+  start, batch_stats = initial_state(
+      networks, config.model, setup.objective, setup.tx, init_key, averaged=bool(config.average)
   )
-  blank = Calibration(batch_stats, classifier, tx.init(classifier))
+  classifier = blank_classifier(
+      config.model, networks, setup.objective, start.params, images.num_classes
+  )
+  blank = Calibration(batch_stats, classifier, setup.tx.init(classifier))
   feed = feeds.place(images, config.batch_size, assembler, config.data.workers, when.dispatch)
   programs = parallel.programs(setup, feed, run_key)
   return Training(config, run, tuple(evaluators), when, setup, programs, start, blank,
                   console.Table())
+
+
+def setup_of(config: ml_collections.ConfigDict, steps_per_epoch: int) -> Setup:
+  """What stays fixed through a run of a config."""
+  model, optim = config.model, config.optim
+  return Setup(
+      models.build(model, AXIS), modern.objective(config), optimiser(optim),
+      schedule(optim, config.epochs, steps_per_epoch), model.latent_dim, config.alternating, AXIS,
+      config.precision, latents.kind(model), model.E.get("stochastic", False),
+      optim.E_rate_factor, config.average, views(config),
+  )
+
+
+def views(config: ml_collections.ConfigDict) -> augment.Views | None:
+  """How pictures are shown in training; None: as they are."""
+  kinds = modern_settings.kinds(config)
+  return augment.Views(kinds, config.views, tuple(config.model.value_range)) if kinds else None
 
 
 def train(training: Training, interrupted: Flag) -> None:
@@ -138,7 +154,9 @@ def calibrate(
     training: Training, state: TrainState, step: int, interrupted: Flag
 ) -> tuple[Snapshot, dict[str, float]] | None:
   """The calibrated networks and the training losses over the calibration, or None."""
-  rate = training.setup.rate(jnp.asarray(step))
+  rate, judged = training.setup.rate(jnp.asarray(step)), state.params
+  if state.vectors or state.average:
+    judged = parallel.replicate(parallel.unreplicate(state).judged())
   carry, parts, total = parallel.replicate(training.blank), [], training.config.calibration_steps
   epoch = step // training.timetable.steps_per_epoch
   title = f"evaluation at epoch {epoch}: calibration"
@@ -146,11 +164,10 @@ def calibrate(
     if interrupted():
       return None
     n = min(training.timetable.dispatch, total - first)
-    carry, metrics = training.programs.calibrate(state.params, carry, rate, first, n)
+    carry, metrics = training.programs.calibrate(judged, carry, rate, first, n)
     parts.append(jax.tree.map(lambda m, n=n: n / total * float(m), metrics))
   sums = jax.tree.map(lambda *part: sum(part), *parts)
-  carry = parallel.unreplicate(carry)
-  params = parallel.unreplicate(state.params)
+  carry, params = parallel.unreplicate(carry), parallel.unreplicate(judged)
   variables = {
       p: {"params": params[p], "batch_stats": carry.batch_stats[p]} for p in params
   }

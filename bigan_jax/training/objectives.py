@@ -2,8 +2,9 @@
 
 Each objective maps (run, batch, z) to one loss a player; a player learns from its own loss alone,
 and all players are updated simultaneously from this one forward pass. `run(name, *inputs)` applies
-a network in training mode; `run.judge(real, fake)` applies D to two batches in one product, each
-with batch statistics of its own.
+a network in training mode; `run.encode(x)` is the code E(x), and `run.regress(x, z)` its error
+against z; `run.judge(real, fake)` applies D to two batches in one product, each with batch
+statistics of its own.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,6 @@ import jax
 import jax.numpy as jnp
 
 from bigan_jax.data.batch import Batch
-from bigan_jax.models import latents
 
 Losses = dict[str, jax.Array]
 NORM_SHIFT = 1e-8  # under the root: keeps a norm's gradient finite at zero (reference section 7)
@@ -24,6 +24,10 @@ class Run(Protocol):
   """Applies networks in training mode."""
 
   def __call__(self, name: str, *inputs: jax.Array) -> jax.Array: ...
+
+  def encode(self, x: jax.Array) -> jax.Array: ...
+
+  def regress(self, x: jax.Array, z: jax.Array) -> jax.Array: ...
 
   def judge(
       self, real: tuple[jax.Array, ...], fake: tuple[jax.Array, ...]
@@ -67,7 +71,7 @@ def bigan(run: Run, batch: Batch, z: jax.Array) -> Losses:
   applied in 8 bits where the batch is made; g_Z is the identity, as in the authors' experiment.
   """
   g_X_x, g_Z_z = batch.x, z
-  E_x = latents.code(run("E", batch.x_encoder))
+  E_x = run.encode(batch.x_encoder)
   G_z = run("G", z)
   real, fake = run.judge((g_X_x, E_x), (G_z, g_Z_z))
   inverse = -inverse_value(real, fake) / 2
@@ -84,8 +88,7 @@ def latent_regressor(run: Run, batch: Batch, z: jax.Array) -> Losses:
   """A GAN, and E regressing z from G(z); G does not learn from E (section 4.1)."""
   G_z = run("G", z)
   real, fake = run.judge((batch.x,), (G_z,))
-  error = latents.reconstruction_error(run("E", G_z), z)
-  return {"D": -value(real, fake) / 2, "G": generator_loss(fake), "E": error}
+  return {"D": -value(real, fake) / 2, "G": generator_loss(fake), "E": run.regress(G_z, z)}
 
 
 def joint_latent_regressor(run: Run, batch: Batch, z: jax.Array) -> Losses:
@@ -100,7 +103,7 @@ def joint_latent_regressor(run: Run, batch: Batch, z: jax.Array) -> Losses:
 
 def autoencoder(run: Run, batch: Batch, error: Callable[..., jax.Array]) -> Losses:
   """E and G minimise || x - G(E(x)) || (section 4.2)."""
-  reconstruction = run("G", latents.code(run("E", batch.x_encoder)))
+  reconstruction = run("G", run.encode(batch.x_encoder))
   loss = error(batch.x, reconstruction)
   return {"G": loss, "E": loss}
 

@@ -13,8 +13,9 @@ from bigan_jax.data import preprocess
 from bigan_jax.data.batch import Batch
 from bigan_jax.models.layers import AXIS
 from bigan_jax.training import feeds
+from bigan_jax.training.calibration import Calibration, calibration_step
 from bigan_jax.training.state import TrainState
-from bigan_jax.training.train_step import Calibration, Metrics, Setup, calibration_step, train_step
+from bigan_jax.training.train_step import Metrics, Setup, train_step
 
 # Under the axis name of pmap's own outputs: under another one, every program is compiled twice.
 replicate = functools.partial(flax.jax_utils.replicate, axis_name=AXIS)

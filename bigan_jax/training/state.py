@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import ml_collections
 import optax
 
-from bigan_jax.models import Networks, initialise
+from bigan_jax.models import Networks, initialise, spectral
 from bigan_jax.training.objectives import Objective
 
 ADAM_EPSILON = 1e-8  # outside the square root (reference section 5)
@@ -19,11 +19,20 @@ class TrainState(NamedTuple):
 
   step: number of updates done, int32.
   params, opt_state: one entry for each player; every player has an optimiser of its own.
+  vectors: of a D with spectral norms, {"D": see models/spectral.py}; {} without them.
+  average: exponentially weighted means of the parameters of E and G; {} without them.
   """
 
   step: jax.Array
   params: dict[str, chex.ArrayTree]
   opt_state: dict[str, chex.ArrayTree]
+  vectors: dict[str, spectral.Vectors] = {}
+  average: dict[str, chex.ArrayTree] = {}
+
+  def judged(self) -> dict[str, chex.ArrayTree]:
+    """The parameters that are judged, saved and exported: averages, and kernels as D has them."""
+    folded = {p: spectral.fold(self.params[p], v) for p, v in self.vectors.items()}
+    return {**self.params, **self.average, **folded}
 
 
 class Schedule(NamedTuple):
@@ -120,14 +129,21 @@ def optimiser(optim: ml_collections.ConfigDict) -> Optimiser:
 
 def initial_state(
     networks: Networks, model: ml_collections.ConfigDict, objective: Objective, tx: Optimiser,
-    key: chex.PRNGKey,
+    key: chex.PRNGKey, averaged: bool = False,
 ) -> tuple[TrainState, dict[str, chex.ArrayTree]]:
-  """The state before training, and the zeroed batch statistics that calibration starts from."""
+  """The state before training, and the zeroed batch statistics that calibration starts from.
+
+  Args:
+    averaged: keep means of the parameters of E and G.
+  """
   variables = initialise(networks, model, objective.players, objective.joint, key)
   params = {p: v["params"] for p, v in variables.items()}
   opt_state = {p: tx.init(v) for p, v in params.items()}
   batch_stats = {p: v["batch_stats"] for p, v in variables.items()}
-  return TrainState(jnp.zeros((), jnp.int32), params, opt_state), batch_stats
+  normed = [p for p in params if model[p].get("norm") == "spectral"]
+  vectors = {p: spectral.start(params[p]) for p in normed}
+  average = {p: params[p] for p in params if p != "D"} if averaged else {}
+  return TrainState(jnp.zeros((), jnp.int32), params, opt_state, vectors, average), batch_stats
 
 
 def blank_classifier(

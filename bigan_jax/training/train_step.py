@@ -1,6 +1,6 @@
-"""The training step and the calibration step: pure, per-device functions; parallel.py maps them."""
+"""The training step: a pure, per-device function; parallel.py maps it over devices."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import chex
@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import optax
 
 from bigan_jax.data.batch import Batch
-from bigan_jax.models import Networks, latents, precision
+from bigan_jax.models import Networks, latents, precision, spectral
+from bigan_jax.training import augment
 from bigan_jax.training.objectives import Objective
 from bigan_jax.training.state import Optimiser, Schedule, TrainState
 
@@ -29,6 +30,11 @@ class Setup(NamedTuple):
       with one of G and E, each on a minibatch of its own (paper, section 3.3).
     axis_name: the device axis, None outside of a map.
     precision: what the networks are computed with, a key of precision.PRODUCTS.
+    latents: the kind of p(z).
+    stochastic: E gives the mean and the spread of a code, which is drawn.
+    E_rate_factor: what the rate is multiplied by for E.
+    decay: of the means of parameters (`TrainState.average`).
+    views: how D and E are shown pictures; None: as they are.
     norms: report the norm of every gradient. That reads them all again: 3 % of a step of the MNIST
       networks on 2 CPU cores, and 29 of its 118 kernels on a GPU.
   """
@@ -41,6 +47,11 @@ class Setup(NamedTuple):
   discriminator_steps: int = 0
   axis_name: str | None = None
   precision: str = "float32"
+  latents: str = latents.KINDS[0]
+  stochastic: bool = False
+  E_rate_factor: float = 1.0
+  decay: float = 0.0
+  views: augment.Views | None = None
   norms: bool = False
 
   def average(self, tree: chex.ArrayTree) -> chex.ArrayTree:
@@ -52,11 +63,21 @@ class Run(NamedTuple):
   """Applies networks at given parameters in training mode: `run(name, *inputs) -> output`.
 
   Inputs and outputs are float32, whatever the precision.
+
+  Attributes:
+    latents: the kind of p(z).
+    vectors: of players with spectral norms, which are applied so, {player: ...}.
+    look: what D sees of stacked real and made-up pictures.
+    noise: N(0, I) [B, d] by which a stochastic E's code is drawn; None: the code is its mean.
   """
 
   networks: Networks
   params: dict[str, chex.ArrayTree]
   precision: str = "float32"
+  latents: str = latents.KINDS[0]
+  vectors: dict[str, spectral.Vectors] = {}
+  look: Callable[[jax.Array], jax.Array] = lambda x: x
+  noise: jax.Array | None = None
 
   def __call__(self, name: str, *inputs: jax.Array) -> jax.Array:
     return self.apply(name, inputs)[0]
@@ -70,7 +91,8 @@ class Run(NamedTuple):
     Args:
       batches: for D alone: how many stacked batches the inputs are.
     """
-    variables = {"params": precision.narrow_kernels(self.params[name], self.precision)}
+    params = spectral.fold(self.params[name], self.vectors.get(name, {}))
+    variables = {"params": precision.narrow_kernels(params, self.precision)}
     options = {} if batches is None else {"batches": batches}
     if batch_stats is not None:
       variables["batch_stats"] = batch_stats
@@ -79,35 +101,73 @@ class Run(NamedTuple):
     outputs = getattr(self.networks, name).apply(variables, *inputs, train=True, **options)
     return jax.tree.map(lambda x: x.astype(jnp.float32), outputs)
 
+  def encode(self, x: jax.Array) -> jax.Array:
+    """The code E(x) [B, d] that D and G are given."""
+    logits, activations = self.apply("E", (x,))
+    if self.noise is not None:
+      logits = logits + activations["spread"] * self.noise
+    return latents.code(logits, self.latents)
+
+  def regress(self, x: jax.Array, z: jax.Array) -> jax.Array:
+    """The error of E(x) against z, by the kind of latents."""
+    return latents.reconstruction_error(self("E", x), z, self.latents)
+
   def judge(
       self, real: tuple[jax.Array, ...], fake: tuple[jax.Array, ...]
   ) -> tuple[jax.Array, jax.Array]:
-    """D's logits of two batches, [B] each, as one product of 2 B rows."""
-    stacked = [jnp.concatenate(pair) for pair in zip(real, fake, strict=True)]
-    logits, _ = self.apply("D", stacked, batches=2)
+    """D's logits of two batches, [B] each, or [B, 3] in parts, as one product of 2 B rows."""
+    x, *z = (jnp.concatenate(pair) for pair in zip(real, fake, strict=True))
+    logits, _ = self.apply("D", [self.look(x), *z], batches=2)
     return tuple(jnp.split(logits, 2))
 
 
-def draw_latents(setup: Setup, key: chex.PRNGKey, count: int) -> jax.Array:
-  """This device's share [count, d] of one draw for all devices: their number is no matter."""
+def own_rows(setup: Setup, draw: Callable[[int], jax.Array], count: int) -> jax.Array:
+  """This device's `count` rows of one draw for all devices: their number is no matter."""
   if setup.axis_name is None:
-    return latents.sample(key, count, setup.latent_dim)
-  z = latents.sample(key, count * jax.lax.axis_size(setup.axis_name), setup.latent_dim)
-  return jax.lax.dynamic_slice_in_dim(z, jax.lax.axis_index(setup.axis_name) * count, count)
+    return draw(count)
+  rows = draw(count * jax.lax.axis_size(setup.axis_name))
+  return jax.lax.dynamic_slice_in_dim(rows, jax.lax.axis_index(setup.axis_name) * count, count)
+
+
+def draw_latents(setup: Setup, key: chex.PRNGKey, count: int) -> jax.Array:
+  """This device's z, [count, d]."""
+  draw = lambda n: latents.sample(key, n, setup.latent_dim, setup.latents)
+  return own_rows(setup, draw, count)
+
+
+def shown(
+    setup: Setup, state: TrainState, batch: Batch, key: chex.PRNGKey
+) -> tuple[Run, Batch]:
+  """The networks of a step, with its singular vectors, noise and views; and what E is shown."""
+  vectors = {p: spectral.advance(state.params[p], v) for p, v in state.vectors.items()}
+  run = Run(setup.networks, state.params, setup.precision, setup.latents, vectors)
+  count = batch.x.shape[0]
+  if setup.views is not None:
+    draw = lambda n: augment.draw(jax.random.fold_in(key, 1), n)  # apart from z
+    draws = own_rows(setup, draw, count)
+    batch, run = setup.views.show(batch, draws), run._replace(look=setup.views.look(draws))
+  if setup.stochastic:
+    noise_key, dim = jax.random.fold_in(key, 2), setup.latent_dim
+    draw = lambda n: jax.random.normal(noise_key, (n, dim), jnp.float32)
+    run = run._replace(noise=own_rows(setup, draw, count))
+  return run, batch
 
 
 def gradients(
-    setup: Setup, params: dict[str, chex.ArrayTree], batch: Batch, z: jax.Array
+    setup: Setup, run: Run, batch: Batch, z: jax.Array
 ) -> tuple[dict[str, jax.Array], dict[str, chex.ArrayTree]]:
   """Losses, and the gradient of each player's own loss: one forward pass, one pull-back a player.
+
+  Args:
+    run: at the parameters to differentiate at.
 
   Returns:
     ({player: loss}, {player: gradient}), averaged over devices.
   """
   def losses_of(params: dict[str, chex.ArrayTree]) -> dict[str, jax.Array]:
-    return setup.objective.losses(Run(setup.networks, params, setup.precision), batch, z)
+    return setup.objective.losses(run._replace(params=params), batch, z)
 
-  losses, pull_back = jax.vjp(losses_of, params)
+  losses, pull_back = jax.vjp(losses_of, run.params)
   def gradient(player: str) -> chex.ArrayTree:
     seed = {p: jnp.full_like(loss, p == player) for p, loss in losses.items()}
     return pull_back(seed)[0][player]
@@ -130,20 +190,35 @@ def train_step(
     The state at t + 1, and {"loss": {player: loss}}; with setup.norms also {"grad_norm": {player:
     norm of each array}}.
   """
-  z = draw_latents(setup, jax.random.fold_in(key, state.step), batch.x.shape[0])
-  losses, grads = gradients(setup, state.params, batch, z)
+  step_key = jax.random.fold_in(key, state.step)
+  z = draw_latents(setup, step_key, batch.x.shape[0])
+  run, batch = shown(setup, state, batch, step_key)
+  losses, grads = gradients(setup, run, batch, z)
   turn = players_in_turn(setup, state.step, tuple(losses))
   params, opt_state = dict(state.params), dict(state.opt_state)
   for player in losses:
     old = (state.params[player], state.opt_state[player])
-    new = setup.tx.update(grads[player], old[1], old[0], setup.rate(state.step))
+    rate = setup.rate(state.step) * (setup.E_rate_factor if player == "E" else 1)
+    new = setup.tx.update(grads[player], old[1], old[0], rate)
     if turn is not None:
       new = jax.tree.map(lambda n, o, p=player: jnp.where(turn[p], n, o), new, old)
     params[player], opt_state[player] = new
   metrics = {"loss": losses}
   if setup.norms:
     metrics["grad_norm"] = jax.tree.map(optax.tree.norm, grads)
-  return TrainState(state.step + 1, params, opt_state), metrics
+  average = mean_of(state.average, params, state.step, setup.decay)
+  return TrainState(state.step + 1, params, opt_state, run.vectors, average), metrics
+
+
+def mean_of(
+    average: dict[str, chex.ArrayTree], params: dict[str, chex.ArrayTree], step: jax.Array,
+    decay: float,
+) -> dict[str, chex.ArrayTree]:
+  """The exponentially weighted means after one more step; the first steps count for more."""
+  done = step.astype(jnp.float32)
+  keep = jnp.minimum(decay, (1 + done) / (10 + done))
+  mean = lambda old, new: keep * old + (1 - keep) * new
+  return {player: jax.tree.map(mean, old, params[player]) for player, old in average.items()}
 
 
 def players_in_turn(
@@ -154,79 +229,3 @@ def players_in_turn(
     return None
   ds_turn = step % (setup.discriminator_steps + 1) < setup.discriminator_steps
   return {p: ds_turn if p == "D" else ~ds_turn for p in players}
-
-
-class Calibration(NamedTuple):
-  """What the calibration ("deploy") phase accumulates, from zero, before every evaluation.
-
-  batch_stats: {player: running sums of batch statistics}.
-  classifier: {"kernel": [features, classes]} of a linear softmax on the judged features.
-  opt_state: the classifier's.
-  """
-
-  batch_stats: dict[str, chex.ArrayTree]
-  classifier: dict[str, jax.Array]
-  opt_state: chex.ArrayTree
-
-
-@precision.traced
-def calibration_step(
-    setup: Setup, params: dict[str, chex.ArrayTree], rate: chex.Numeric, carry: Calibration,
-    batch: Batch, labels: jax.Array, key: chex.PRNGKey,
-) -> tuple[Calibration, Metrics]:
-  """One step of calibration; no player's parameters change (reference section 6).
-
-  The statistics of E and D come from real images alone, those of G from z (or from codes, where
-  the objective never shows it anything else). The classifier sees training-mode features and
-  learns at the main schedule's current `rate`.
-
-  Args:
-    labels: classes [B] of batch.x_encoder, int32.
-    key: of this step.
-
-  Returns:
-    The carry, and {"loss": {player: loss}, "accuracy": {"real", "fake"}}: the training losses, and
-    the share of pairs of each kind that D judges right (ties, its initial state, count as half).
-  """
-  z = draw_latents(setup, key, batch.x.shape[0])
-  run = Run(setup.networks, params, setup.precision)
-  stats, activations, outputs = dict(carry.batch_stats), {}, {}
-  def calibrate(player: str, *inputs: jax.Array) -> jax.Array:
-    (outputs[player], activations[player]), new = run.apply(
-        player, inputs, batch_stats=stats[player]
-    )
-    stats[player] = new.get("batch_stats", {})
-    return outputs[player]
-
-  players, joint = setup.objective.players, setup.objective.joint
-  code = latents.code(calibrate("E", batch.x_encoder)) if "E" in players else None
-  G_z = calibrate("G", code if setup.objective.encodes else z)
-  metrics = {"loss": setup.objective.losses(run, batch, z)}
-  if "D" in players:
-    pairs = ((batch.x, code), (G_z, z)) if joint else ((batch.x,), (G_z,))
-    calibrate("D", *pairs[0])
-    metrics["accuracy"] = accuracies(*run.judge(*pairs))
-  judged = setup.objective.judged
-  features = activations[judged][getattr(setup.networks, judged).feature_layer]
-  classifier, opt_state = classifier_update(setup, carry, features, labels, rate)
-  return Calibration(stats, classifier, opt_state), setup.average(metrics)
-
-
-def accuracies(real: jax.Array, fake: jax.Array) -> dict[str, jax.Array]:
-  """Share of real and of fake batches' logits [B] on D's right side of zero; zero counts half."""
-  right = lambda logits: jnp.mean((jnp.sign(logits) + 1) / 2)
-  return {"real": right(real), "fake": right(-fake)}
-
-
-def classifier_update(
-    setup: Setup, carry: Calibration, features: jax.Array, labels: jax.Array, rate: chex.Numeric
-) -> tuple[dict[str, jax.Array], chex.ArrayTree]:
-  """One step of the bias-free linear classifier on fixed features [B, ...]; {} stays {}."""
-  if not carry.classifier:
-    return carry.classifier, carry.opt_state
-  features = jax.lax.stop_gradient(features.reshape(features.shape[0], -1))
-  def loss(classifier: dict[str, jax.Array]) -> jax.Array:
-    logits = features @ classifier["kernel"]
-    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels))
-  grads = setup.average(jax.grad(loss)(carry.classifier))
-  return setup.tx.update(grads, carry.opt_state, carry.classifier, rate)

@@ -15,7 +15,7 @@ def merge(variables: Mapping[str, Any]) -> Layers:
 
   W' = W scale / sqrt(var + eps) and b' = shift - mean scale / sqrt(var + eps), as the mathematics
   says: without the filler values that the authors' export adds to some biases (reference
-  section 9). The output layer is left out. Computed in float64, returned as float32.
+  section 9). The output layers are left out. Computed in float64, returned as float32.
 
   Args:
     variables: {"params": ..., "batch_stats": ...} of the network.
@@ -30,11 +30,16 @@ def merge(variables: Mapping[str, Any]) -> Layers:
           f"The batch norm of {layer} has no statistics: calibrate the network first."
       )
   folded = merging.merge({"batch_stats": {}, **variables})
-  layers = {n: layer for n, layer in folded["params"].items() if "kernel" in layer and n != "out"}
-  return {name: _layer(name, layers[name]["kernel"], folded) for name in sorted(layers)}
+  layers = {
+      name: layer for name, layer in folded["params"].items()
+      if "kernel" in layer and not name.startswith("out")
+  }
+  return {name: _layer(name, layers[name], folded) for name in sorted(layers)}
 
 
-def _layer(name: str, kernel: np.ndarray, folded: Mapping[str, Any]) -> dict[str, np.ndarray]:
-  norm = folded["batch_stats"].get(f"{name}_bn")
-  bias = np.zeros(kernel.shape[-1], np.float32) if norm is None else -norm["mean"]
-  return {"kernel": kernel, "bias": bias}
+def _layer(
+    name: str, layer: dict[str, np.ndarray], folded: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+  kernel, norm = layer["kernel"], folded["batch_stats"].get(f"{name}_bn")
+  blank = np.zeros(kernel.shape[-1], np.float32)
+  return {"kernel": kernel, "bias": layer.get("bias", blank) if norm is None else -norm["mean"]}

@@ -165,8 +165,10 @@ def test_layers_of_D_that_see_x_alone_are_found_in_its_program(
     tiny: Callable, made_up: Callable
 ) -> None:
   perceptron, photos = tiny("bigan"), imagenet.get_config("bigan")
-  photos.model.D.width = 1
-  for config, expected in ((perceptron, ("fc1",)), (photos, ("conv1",))):
+  parts = imagenet.get_config("bigan,recipe=modern")
+  photos.model.D.width = parts.model.D.width = 1
+  trunk = ("conv1", "conv2", "conv3", "conv4")
+  for config, expected in ((perceptron, ("fc1",)), (photos, ("conv1",)), (parts, trunk)):
     networks, variables = made_up(config)
     assert encoders.of_x_alone(networks.D, variables["D"], config.model) == expected
   shapes = [jnp.zeros((1, *photos.model.image_shape)), jnp.zeros((1, photos.model.latent_dim))]

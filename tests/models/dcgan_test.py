@@ -78,7 +78,7 @@ def test_discriminator_sizes() -> None:
   assert {name: a.shape[1:] for name, a in activations.items()} == {
       "conv1": (32, 32, 64), "conv2": (16, 16, 128), "conv3": (8, 8, 256), "conv4": (4, 4, 512),
   }
-  assert dcgan.Discriminator.feature_layer in activations
+  assert dcgan.Discriminator().feature_layer in activations
   assert count(shapes(dcgan.Discriminator(), (2, 64, 64, 3), (2, 200))[0]) == 4_494_784 + 200
   assert count(shapes(dcgan.Discriminator(), (2, 64, 64, 3))[0]) == 4_315_584
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bigan_jax.models import dim
+from bigan_jax.models import dcgan, dim
 
-Network = dim.Encoder | dim.Discriminator
+Network = dim.Encoder | dcgan.Discriminator
 KEY = jax.random.key(0, impl="rbg")  # compiles faster than the default
 X = jax.random.uniform(jax.random.key(1), (3, 16, 16, 3), minval=-1)
 Z = jax.random.uniform(jax.random.key(2), (3, 5), minval=-1)

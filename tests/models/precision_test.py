@@ -8,15 +8,18 @@ from bigan_jax import models
 from bigan_jax.models import precision
 from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.train_step import Run
-from configs import digits, imagenet
+from configs import cifar10, digits, imagenet
 
-PARAMS = {"fc1": {"kernel": jnp.ones((2, 2))}, "bn": {"scale": jnp.ones(2), "bias": jnp.ones(2)}}
+PARAMS = {
+    "fc1": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)},
+    "bn": {"scale": jnp.ones(2), "bias": jnp.ones(2)},
+}
 
 
-def test_only_kernels_are_narrowed() -> None:
+def test_only_kernels_and_their_biases_are_narrowed() -> None:
   narrow = precision.narrow_kernels(PARAMS, "bfloat16")
-  types = {name: str(leaf.dtype) for name, leaf in {**narrow["fc1"], **narrow["bn"]}.items()}
-  assert types == {"kernel": "bfloat16", "scale": "float32", "bias": "float32"}
+  types = {layer: {str(leaf.dtype) for leaf in narrow[layer].values()} for layer in narrow}
+  assert types == {"fc1": {"bfloat16"}, "bn": {"float32"}}
 
 
 @pytest.mark.parametrize("name", ["float32", "tf32"])
@@ -25,7 +28,9 @@ def test_others_leave_everything_as_it_is(name: str) -> None:
   assert precision.narrow_input(PARAMS["bn"]["bias"], name) is PARAMS["bn"]["bias"]
 
 
-@pytest.mark.parametrize("config", [digits.get_config(), imagenet.get_config()])
+@pytest.mark.parametrize("config", [
+    digits.get_config(), imagenet.get_config(), cifar10.get_config("bigan,recipe=modern"),
+])
 def test_every_large_activation_is_of_the_narrow_type(config: object) -> None:
   """A float32 array that slipped in would widen all that follows, and cost twice the time."""
   networks, objective = models.build(config.model), OBJECTIVES["bigan"]

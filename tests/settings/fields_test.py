@@ -60,14 +60,14 @@ def test_lines_are_no_wider_than_a_terminal(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("name, sentence", [
     ("epoch", "Unknown config field 'epoch': did you mean 'epochs'? choose from alternating, "),
-    ("optim.lr", "Unknown config field 'optim.lr' in config.optim: choose from b1, b2, "),
-    ("optim.rat", "did you mean 'rate'? choose from b1, b2, decay_shifts, final_factor, rate, "),
+    ("optim.lr", "Unknown config field 'optim.lr' in config.optim: choose from E_rate_factor, "),
+    ("optim.rat", "did you mean 'rate'? choose from E_rate_factor, b1, b2, decay_shifts, "),
     ("model.G.widht", "in config.model.G: did you mean 'width'? choose from first_bn, width, "),
     ("model.width", "in config.model: did you mean 'model.D.width' or 'model.E.width' or "),
     ("rate", "did you mean 'optim.rate'?"),
-    ("zzz", "Unknown config field 'zzz': choose from alternating, batch_size, "),
+    ("zzz", "Unknown config field 'zzz': choose from alternating, augment, average, "),
     ("nope.rate", "did you mean 'optim.rate'?"),
-    ("optim", "config.optim is a section: set one of its fields, b1, b2, "),
+    ("optim", "config.optim is a section: set one of its fields, E_rate_factor, "),
     ("epochs.x", "config.epochs has no fields: it is 200, not a section."),
 ])
 def test_an_unknown_field_is_answered_with_the_nearest(name: str, sentence: str) -> None:

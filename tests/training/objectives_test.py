@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bigan_jax.data.batch import Batch
+from bigan_jax.models import latents
 from bigan_jax.training import objectives
 from bigan_jax.training.objectives import OBJECTIVES
 
@@ -38,6 +39,12 @@ class Script:
   def __call__(self, name: str, *inputs: jax.Array) -> jax.Array:
     self.calls.append((name, inputs))
     return jnp.asarray({"E": LOGITS, "G": MADE}[name])
+
+  def encode(self, x: jax.Array) -> jax.Array:
+    return jnp.tanh(self("E", x) / 2)
+
+  def regress(self, x: jax.Array, z: jax.Array) -> jax.Array:
+    return latents.reconstruction_error(self("E", x), z)
 
   def judge(self, real: tuple, fake: tuple) -> tuple[jax.Array, jax.Array]:
     self.calls.append(("judge", (real, fake)))

@@ -15,9 +15,10 @@ from bigan_jax.data import batches
 from bigan_jax.data.splits import Split
 from bigan_jax.models.layers import AXIS
 from bigan_jax.training import feeds, parallel
+from bigan_jax.training.calibration import Calibration
 from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.state import TrainState, initial_state, optimiser, schedule
-from bigan_jax.training.train_step import Calibration, Setup
+from bigan_jax.training.train_step import Setup
 from configs import digits
 from tests import other_devices
 

@@ -235,6 +235,7 @@ def tabular_run(E: jax.Array, G: jax.Array, D: jax.Array) -> Callable:
     if name == "E":
       return CERTAIN * (2.0 * E[points] - 1)[:, None]  # logits of the codes -1 and 1
     return G[(points[:, 0] > 0).astype(int)]
+  run.encode = lambda x: jnp.tanh(run("E", x) / 2)
   run.judge = lambda *pairs: [D[x, (z[:, 0] > 0).astype(int)] for x, z in pairs]
   return run
 

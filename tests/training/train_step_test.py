@@ -13,10 +13,11 @@ import pytest
 
 from bigan_jax import models
 from bigan_jax.data.batch import Batch
-from bigan_jax.training import train_step
+from bigan_jax.training import calibration, train_step
+from bigan_jax.training.calibration import Calibration
 from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.state import Optimiser, Schedule, TrainState, initial_state
-from bigan_jax.training.train_step import Calibration, Run, Setup
+from bigan_jax.training.train_step import Run, Setup
 
 MODEL = ml_collections.ConfigDict({
     "family": "mlp", "latent_dim": 3, "image_shape": (4, 4, 1), "encoder_shape": (4, 4, 1),
@@ -68,7 +69,8 @@ def gradients_of(objective: str) -> Callable[..., tuple[tuple[dict, dict], dict]
   setup = begin(objective)[0]
   def both(params: dict, batch: Batch, z: jax.Array) -> tuple[tuple[dict, dict], dict]:
     losses = lambda params: setup.objective.losses(Run(setup.networks, params), batch, z)
-    return train_step.gradients(setup, params, batch, z), jax.jacrev(losses)(params)
+    run = Run(setup.networks, params)
+    return train_step.gradients(setup, run, batch, z), jax.jacrev(losses)(params)
   return jax.jit(both)
 
 
@@ -181,7 +183,7 @@ def test_two_batches_judged_at_once_as_if_apart() -> None:
 @functools.cache
 def calibration_of(objective: str) -> Callable[..., tuple[Calibration, dict]]:
   """(params, carry, batch, labels, key) -> calibration_step's result."""
-  return jax.jit(lambda params, *args: train_step.calibration_step(
+  return jax.jit(lambda params, *args: calibration.calibration_step(
       begin(objective)[0], params, 1e-3, *args))
 
 
@@ -238,7 +240,7 @@ def test_metrics_of_calibration() -> None:
   assert undecided["accuracy"] == {"real": 0.5, "fake": 0.5}
   np.testing.assert_allclose(list(undecided["loss"].values()), np.log(2), rtol=1e-6)
   real, fake = jnp.array([1.0, -1.0, 2.0, 3.0]), jnp.array([-5.0, 0.0, 2.0, 1.0])
-  assert train_step.accuracies(real, fake) == {"real": 0.75, "fake": 0.375}
+  assert calibration.accuracies(real, fake) == {"real": 0.75, "fake": 0.375}
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

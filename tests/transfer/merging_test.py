@@ -41,8 +41,10 @@ def with_rest(network: nn.Module, layers: dict, x: jax.Array) -> dict:
 
 @pytest.mark.parametrize("player", [
     alexnet.Encoder(5, WIDTHS), alexnet.Encoder(5, WIDTHS, first_bn=False),
-    alexnet.Discriminator(WIDTHS), mlp.Encoder(5, 16), mlp.Discriminator(16),
-], ids=["E", "E of the authors' code", "D", "perceptron E", "perceptron D"])
+    alexnet.Encoder(5, WIDTHS, stochastic=True), alexnet.Discriminator(WIDTHS),
+    alexnet.Discriminator(WIDTHS, norm="spectral"), mlp.Encoder(5, 16), mlp.Discriminator(16),
+], ids=["E", "E of the authors' code", "stochastic E", "D", "D with biases", "perceptron E",
+        "perceptron D"])
 def test_no_feature_changes(player: nn.Module) -> None:
   x = jax.random.uniform(jax.random.PRNGKey(1), (6, 20, 20, 3), minval=-1)
   variables = randomised(player, x)
