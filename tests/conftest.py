@@ -1,6 +1,7 @@
 """What the tests of whole runs share: a home of their own, and a config that takes seconds."""
 
 from collections.abc import Callable, Iterator
+import gc
 import importlib
 import os
 import pathlib
@@ -22,6 +23,8 @@ from bigan_jax.runs.workdir import open_run
 from bigan_jax.training.objectives import OBJECTIVES
 from configs import digits
 from tests import forks
+
+gc.set_threshold(20_000, 20, 100)  # Else it takes 6 of 104 seconds of a core: JAX keeps its traces.
 
 TESTS = pathlib.Path(__file__).parent
 SLOW = (  # folders and files that compile and train for more than some seconds
