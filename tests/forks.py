@@ -45,9 +45,11 @@ def python() -> Iterator[pathlib.Path]:
     listener.listen()
     server = subprocess.Popen([sys.executable, "-c", SERVER], stdin=listener.fileno())
     listener.close()
-    yield path
-    server.kill()
-    server.wait()
+    try:
+      yield path
+    finally:
+      server.kill()
+      server.wait()
 
 
 def serve() -> None:

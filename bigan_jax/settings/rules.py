@@ -95,6 +95,15 @@ def validate(config: ml_collections.ConfigDict) -> None:
     raise ValueError(
         f"config.stop_epoch is {config.stop_epoch}, beyond config.epochs = {config.epochs}."
     )
+  _validate_names(config)
+  if config.alternating and config.objective.startswith("autoencoder"):
+    raise ValueError("config.alternating needs a discriminator; an autoencoder has none.")
+  refuse_unused(config.data.name, changed_data(config.data, data_section()))
+  modern.validate(config)
+  _validate_sizes(config)
+
+
+def _validate_names(config: ml_collections.ConfigDict) -> None:
   if config.objective not in OBJECTIVES:
     raise ValueError(
         f"config.objective is {config.objective!r}: {nearest(config.objective, OBJECTIVES)}"
@@ -106,11 +115,6 @@ def validate(config: ml_collections.ConfigDict) -> None:
   if config.eval.best not in ("", *CRITERIA):
     known = nearest(config.eval.best, CRITERIA)
     raise ValueError(f"config.eval.best is {config.eval.best!r}: {known}")
-  if config.alternating and config.objective.startswith("autoencoder"):
-    raise ValueError("config.alternating needs a discriminator; an autoencoder has none.")
-  refuse_unused(config.data.name, changed_data(config.data, data_section()))
-  modern.validate(config)
-  _validate_sizes(config)
 
 
 def changed_data(

@@ -51,17 +51,7 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.save_every = 5  # epochs between checkpoints for resuming
 
   config.data = data_section()
-
-  config.optim = ml_collections.ConfigDict()
-  config.optim.rate = 2e-4  # of Adam, constant for the first half (paper, appendix A)
-  config.optim.warmup_epochs = 0  # the rate rises meanwhile; at most half of the constant ones
-  config.optim.final_factor = 0.01  # the rate decays to 2e-6 (paper, appendix A)
-  config.optim.E_rate_factor = 1.0  # of the rate, for E
-  config.optim.b1 = 0.5  # how slowly the mean gradient is forgotten (paper, appendix A)
-  config.optim.b2 = 0.999  # and the mean square
-  config.optim.weight_decay = 2.5e-5  # l2 (paper, appendix A)
-  config.optim.decay_shifts = recipe == "official"  # reference section 5; paper: weights alone
-
+  config.optim = _optim(recipe)
   config.eval = ml_collections.ConfigDict()
   config.eval.every = 25  # epochs; besides, at 0, 1 and the end (reference section 6)
   config.eval.images = 10_000  # judged; 0: all
@@ -70,6 +60,20 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.eval.anomaly = ""  # classes that are anomalies, by number or name: AUROC; "": none
   config.eval.best = ""  # metric that the best networks are kept by; "": EGr with an E, else NND
   return config
+
+
+def _optim(recipe: str) -> ml_collections.ConfigDict:
+  """The section `optim`: Adam's."""
+  optim = ml_collections.ConfigDict()
+  optim.rate = 2e-4  # of Adam, constant for the first half (paper, appendix A)
+  optim.warmup_epochs = 0  # the rate rises meanwhile; at most half of the constant ones
+  optim.final_factor = 0.01  # the rate decays to 2e-6 (paper, appendix A)
+  optim.E_rate_factor = 1.0  # of the rate, for E
+  optim.b1 = 0.5  # how slowly the mean gradient is forgotten (paper, appendix A)
+  optim.b2 = 0.999  # and the mean square
+  optim.weight_decay = 2.5e-5  # l2 (paper, appendix A)
+  optim.decay_shifts = recipe == "official"  # reference section 5; paper: weights alone
+  return optim
 
 
 def scale_batch(config: ml_collections.ConfigDict, batch_size: int) -> ml_collections.ConfigDict:

@@ -56,9 +56,7 @@ def calibration_step(
     return outputs[player]
 
   players, joint = setup.objective.players, setup.objective.joint
-  code = None
-  if "E" in players:
-    code = latents.code(calibrate("E", batch.x_encoder), setup.latents)
+  code = latents.code(calibrate("E", batch.x_encoder), setup.latents) if "E" in players else None
   G_z = calibrate("G", code if setup.objective.encodes else z)
   metrics = {"loss": setup.objective.losses(run, batch, z)}
   if "D" in players:

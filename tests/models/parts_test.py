@@ -10,21 +10,11 @@ import numpy as np
 import pytest
 
 from bigan_jax.models import alexnet, dcgan, dim
+from tests.models import dim_test
 
-KEY = jax.random.key(0, impl="rbg")  # compiles faster than the default
-X = jax.random.uniform(jax.random.key(1), (3, 16, 16, 3), minval=-1)
-Z = jax.random.uniform(jax.random.key(2), (3, 5), minval=-1)
+KEY, X, Z = dim_test.KEY, dim_test.X, dim_test.Z
 small = functools.partial(dim.Discriminator, width=2, hidden=6)
 D = small(norm="spectral", unary=True)
-
-
-def shapes(network: Any, *inputs: tuple[int, ...]) -> tuple[chex.ArrayTree, tuple]:
-  """(parameters, (output, activations)) as shapes, in training mode."""
-  arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in inputs]
-  output, variables = jax.eval_shape(
-      lambda *args: network.init_with_output(KEY, *args, train=True), *arrays
-  )
-  return variables["params"], output
 
 
 @functools.cache
@@ -32,7 +22,7 @@ def drawn() -> chex.ArrayTree:
   """Parameters that leave no part without effect."""
   rs = np.random.RandomState(0)
   draw = lambda a: (rs.uniform(0.5, 1.5, a.shape) * rs.choice([-1, 1], a.shape)).astype(a.dtype)
-  return jax.tree.map(draw, shapes(D, X.shape, Z.shape)[0])
+  return jax.tree.map(draw, dim_test.shapes(D, X.shape, Z.shape)[0])
 
 
 @jax.jit
@@ -42,13 +32,13 @@ def judge(x: jax.Array, z: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
 
 def test_sizes_in_parts() -> None:
   parts = dim.Discriminator(hidden=512, unary=True)
-  params, (scores, activations) = shapes(parts, (2, 32, 32, 3), (2, 64))
+  params, (scores, activations) = dim_test.shapes(parts, (2, 32, 32, 3), (2, 64))
   assert scores.shape == (2, 3) and parts.feature_layer == "conv3"
   assert activations["conv3"].shape == (2, 4, 4, 256) and activations["fc2"].shape == (2, 512)
   assert params["fc"]["kernel"].shape == (4 * 4 * 256, 512)
   assert params["fc_z"]["kernel"].shape == params["z2"]["kernel"].shape == (512, 512)
   larger = dcgan.Discriminator(hidden=512, unary=True)
-  _, (_, activations) = shapes(larger, (2, 64, 64, 3), (2, 64))
+  _, (_, activations) = dim_test.shapes(larger, (2, 64, 64, 3), (2, 64))
   assert activations["conv4"].shape == (2, 4, 4, 512)
 
 
@@ -56,7 +46,7 @@ def test_sizes_in_parts() -> None:
     (True, 2, (3,)), (False, 2, ()), (False, 1, ()),
 ])
 def test_scores(unary: bool, inputs: int, columns: tuple[int, ...]) -> None:
-  _, (scores, _) = shapes(small(unary=unary), *(X.shape, Z.shape)[:inputs])
+  _, (scores, _) = dim_test.shapes(small(unary=unary), *(X.shape, Z.shape)[:inputs])
   assert scores.shape == (3, *columns)
 
 
@@ -74,11 +64,11 @@ def test_each_score_is_of_its_part() -> None:
 def test_batch_norm_or_biases() -> None:
   hidden = {"conv1", "conv2", "conv3", "z1", "z2", "fc", "fc2"}
   outputs = {"out", "out_x", "out_z"}
-  normed, _ = shapes(small(unary=True), X.shape, Z.shape)
+  normed, _ = dim_test.shapes(small(unary=True), X.shape, Z.shape)
   norms = {name for name in normed if name.endswith("_bn")}
   assert norms == {f"{name}_bn" for name in hidden - {"conv1"}}
   assert not any("bias" in normed[name] for name in hidden)
-  params, _ = shapes(D, X.shape, Z.shape)
+  params, _ = dim_test.shapes(D, X.shape, Z.shape)
   assert set(params) == hidden | outputs | {"fc_z"}
   assert {name for name in params if "bias" in params[name]} == hidden
 
@@ -108,7 +98,7 @@ def test_a_stochastic_encoder_tells_its_spread_in_training_alone(network: Any, l
   spread = np.log1p(np.exp(h @ variables["params"]["out_spread"]["kernel"]))
   np.testing.assert_allclose(activations["spread"], spread, rtol=1e-4)
   np.testing.assert_allclose(logits, h @ variables["params"]["out"]["kernel"], rtol=1e-4, atol=1e-6)
-  _, (output, tested) = shapes(network.clone(stochastic=False), X.shape)
+  _, (output, tested) = dim_test.shapes(network.clone(stochastic=False), X.shape)
   assert output.shape == (3, 5) and "spread" not in tested
   found = jax.eval_shape(lambda: network.apply(variables, X))
   assert found[0].shape == (3, 5) and "spread" not in found[1]

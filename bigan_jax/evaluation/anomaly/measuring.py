@@ -15,8 +15,6 @@ from bigan_jax.evaluation.anomaly import normal, scores
 from bigan_jax.exchange import blocks, loaded, pictures
 from bigan_jax.machine import processes, progress
 
-Paths = Sequence[str | os.PathLike[str]]
-
 
 class Source(NamedTuple):
   """Pictures.

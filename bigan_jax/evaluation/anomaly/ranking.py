@@ -16,10 +16,9 @@ NAMES = ("AUROC", "AUPR", "F1")
 class Curve(NamedTuple):
   """Counts above each threshold, from the highest score down: [..., T], of weighted pictures.
 
-  thresholds: [T], different scores. hits: anomalies. alarms: normal pictures.
+  hits: anomalies. alarms: normal pictures.
   """
 
-  thresholds: np.ndarray
   hits: np.ndarray
   alarms: np.ndarray
 
@@ -39,7 +38,7 @@ def curve(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | float = 
   ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # Ties count together.
   weights = np.broadcast_to(weights, np.shape(weights)[:-1] + scores.shape)[..., order]
   count = lambda which: np.cumsum(weights * which, axis=-1, dtype=np.float64)[..., ends]
-  return Curve(ranked[ends], count(anomalous), count(~anomalous))
+  return Curve(count(anomalous), count(~anomalous))
 
 
 def measures(found: Curve) -> dict[str, np.ndarray]:
