@@ -29,6 +29,19 @@ STARTED = (
     "import runpy, sys; del sys.argv[0]; print('started', flush=True); "
     "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
 )
+# A signal that comes while an object is deleted, where Python drops what is raised.
+IN_A_DELETION = """
+import os, sys, time, weakref
+from bigan_jax.settings import interrupts
+interrupts.end_in_order()
+thing = type("Thing", (), {})()
+callback = weakref.ref(thing, lambda _: os.kill(os.getpid(), int(sys.argv[1])))
+try:
+  del thing
+  time.sleep(30)
+except KeyboardInterrupt as stop:
+  sys.exit(interrupts.status(stop))
+"""
 LONG = {"batch_size": 250, "epochs": 100_000, "eval.every": 100_000, "steps_per_dispatch": 5}
 SAID = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Ended by SIGTERM"}
 SECONDS = 60  # longer than anything here may take
@@ -133,6 +146,13 @@ def test_while_programs_are_imported(
   time.sleep(seconds)
   assert program.interrupt() == f"{name if name == 'benchmark' else f'{name}.py'}: Interrupted."
   assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", SAID)
+def test_while_an_object_is_deleted(number: int) -> None:
+  program = [sys.executable, "-c", IN_A_DELETION, str(int(number))]
+  done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
+  assert (done.returncode, done.stderr) == (128 + number, "")
 
 
 def test_training_saves_first(

@@ -5,7 +5,9 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from types import FrameType
+from typing import Any
 
 STATUS = 130  # which shells give to what Ctrl-C ended
 TERMINATED = 143  # and to what SIGTERM ended
@@ -36,6 +38,7 @@ def end_at_once() -> None:
 
 def end_in_order() -> None:
   """From here on, Ctrl-C is a KeyboardInterrupt again, and SIGTERM is Terminated."""
+  sys.unraisablehook = _once_more
   if signal.getsignal(signal.SIGINT) is _end:
     signal.signal(signal.SIGINT, signal.default_int_handler)
   if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -79,3 +82,15 @@ def _end(number: int, frame: FrameType | None) -> None:
 def _terminate(number: int, frame: FrameType | None) -> None:
   del number, frame
   raise Terminated
+
+
+def _once_more(lost: Any) -> None:
+  """Sends again what came while an object was being deleted: Python drops what is raised there."""
+  if not isinstance(lost.exc_value, KeyboardInterrupt):
+    sys.__unraisablehook__(lost)
+    return
+  number = signal.SIGTERM if isinstance(lost.exc_value, Terminated) else signal.SIGINT
+  main = threading.main_thread().ident
+  timer = threading.Timer(0.01, signal.pthread_kill, (main, number))  # The deletion is over then.
+  timer.daemon = True
+  timer.start()
