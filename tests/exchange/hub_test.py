@@ -1,4 +1,4 @@
-"""The Hub: pushed, loaded, pushed again, refused; by its own client, against a server on loopback."""
+"""The Hub: pushed, loaded, pushed again, refused; its own client, a server on loopback."""
 
 from collections.abc import Callable, Iterator
 import json
