@@ -24,12 +24,13 @@ WIDTHS = {"model.latent_dim": 3, "model.G.width": 2, "model.D.width": 2, "model.
 
 
 def dim() -> ml_collections.ConfigDict:
-  """Of Deep InfoMax's tables; 8 pixels, and a stochastic E of normal latents."""
+  """Of Deep InfoMax's tables, with normal latents, a stochastic E, spectral D; z skips in G."""
   config = cifar10.get_config("bigan")
   shape = (8, 8, 3)
   config.model.image_shape = config.model.encoder_shape = shape
   config.update_from_flattened_dict({**WIDTHS, "model.E.width": 2, "model.E.hidden": 4})
   config.model.latents, config.model.E.stochastic = "normal", True
+  config.model.D.norm, config.model.G.z_skip = "spectral", True
   return config
 
 
@@ -78,7 +79,7 @@ def test_every_family(
 
 def test_mlps_as_they_are_used(tiny: Callable, saved_run: Callable, tmp_path: pathlib.Path) -> None:
   saved_run(tiny(), tmp_path / "run")
-  export.export(str(tmp_path / "run"), str(tmp_path / "out"), ["onnx"])
+  export.export(str(tmp_path / "run"), str(tmp_path / "out"), ["onnx"], merge_bn=True)
   assert "onnxruntime.InferenceSession" in (tmp_path / "out" / "README.md").read_text()
   model = bigan_jax.load(str(tmp_path / "run"))
   E, G = (onnxruntime.InferenceSession(tmp_path / "out" / f"{name}.onnx")
