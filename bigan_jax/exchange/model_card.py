@@ -67,7 +67,7 @@ def _front(info: dict[str, Any], names: Sequence[str], license: str | None) -> s
       "license": f' "{license}"' if license else "",  # In quotes: a version is no number.
       "library_name": " bigan_jax", "pipeline_tag": f" {_task(info)}", "tags": _listed(tags),
       "datasets": _listed([data] if data else []),
-      "metrics": _listed(sorted({_metric(name) for name in _found(info)})),
+      "metrics": _listed(["accuracy"] if any(map(_is_accuracy, _found(info))) else []),
       "model-index": _model_index(info),
   }
   lines = "".join(f"{name}:{part}\n" for name, part in parts.items() if part)
@@ -95,18 +95,19 @@ def _found(info: dict[str, Any]) -> dict[str, float]:
           if metrics.get(name) is not None and math.isfinite(metrics[name])}
 
 
-def _metric(name: str) -> str:
-  """A column by the hub's name, if it has one."""
-  return "accuracy" if name.startswith("NNC") else name
+def _is_accuracy(name: str) -> bool:
+  return name.startswith("NNC")
 
 
 def _model_index(info: dict[str, Any]) -> str:
-  """The results as the hub's tables of models read them."""
-  found, data = _found(info), _data(info) or "pictures"
+  """The results as the hub's tables of models read them; chance levels and losses are none."""
+  found = {name: v for name, v in _found(info).items() if measures.better(name)}
+  data = _data(info) or "pictures"
   if not found:
     return ""
   rows = "".join(
-      f"\n    - type: {_metric(name)}\n      value: {round(value, 4)}\n"
+      f"\n    - type: {'accuracy' if _is_accuracy(name) else name}\n"
+      f"      value: {round(value, 4)}\n"
       f"      name: {json.dumps(f'{name}: {measures.describe(name)}', ensure_ascii=False)}"
       for name, value in found.items()
   )
