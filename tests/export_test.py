@@ -184,9 +184,9 @@ def test_the_command_line(tmp_path: pathlib.Path, tiny: Callable, saved_run: Cal
     return subprocess.run([forked_python, "-m", "bigan_jax.export", *flags], timeout=120,
                           capture_output=True, text=True)
   done = call(f"--workdir={tmp_path}/run", f"--out={tmp_path}/out", "--format=safetensors",
-              "--step=10", "--license=mit")
+              "--step=10", "--license=mit", "--onnx")
   assert done.returncode == 0 and done.stdout.startswith("Wrote ")
-  assert exported.is_export(tmp_path / "out")
+  assert exported.is_export(tmp_path / "out") and (tmp_path / "out" / "encoder.onnx").is_file()
   assert 'license: "mit"' in (tmp_path / "out" / "README.md").read_text()
   failed = call(f"--workdir={tmp_path}/none", f"--out={tmp_path}/other")
   assert failed.returncode == 1 and failed.stderr.count("\n") == 1
