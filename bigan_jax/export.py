@@ -1,6 +1,7 @@
 """Takes trained networks out of their run folder: weights, programs and a model card.
 
   python -m bigan_jax.export --workdir=RUN --out=DIR
+  python -m bigan_jax.export --workdir=RUN --push=USER/NAME
 """
 
 if __name__ == "__main__":
@@ -8,9 +9,13 @@ if __name__ == "__main__":
 
   interrupts.end_at_once()  # The imports below take a while.
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+import contextlib
 import functools
+import importlib.util
 import pathlib
+import tempfile
+from types import ModuleType
 from typing import Any
 
 from absl import flags
@@ -18,25 +23,36 @@ import jax
 from jax import export as programs
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
+from PIL import Image
 
 from bigan_jax.data import files
-from bigan_jax.exchange import exported, loaded, model_card, pretrained
+from bigan_jax.data.preprocess import to_uint8
+from bigan_jax.evaluation import pictures
+from bigan_jax.exchange import exported, hub, loaded, model_card, pretrained
 from bigan_jax.models import latents, merging
 from bigan_jax.runs import outputs
 from bigan_jax.settings import program
 from bigan_jax.settings.arguments import nearest
 
-FORMATS = ("safetensors", "stablehlo")
-PROGRAMS = {"E": "encoder.stablehlo", "G": "generator.stablehlo", "D": "discriminator.stablehlo"}
+FORMATS = ("safetensors", "stablehlo", "onnx")
+USUAL = FORMATS[:2]
+PROGRAMS = {"E": "encoder", "G": "generator", "D": "discriminator"}  # with a format as the ending
 PLATFORMS = ("cpu", "cuda", "tpu")
 CARD = "README.md"
+SAMPLES = 64  # on the card
+NAMES = (CARD, hub.CONFIG, model_card.SAMPLES, exported.FILE,
+         *(f"{name}.{kind}" for name in PROGRAMS.values() for kind in FORMATS[1:]))
 
 
 def define_flags() -> None:
   """The command line's; not for those who import this module."""
   flags.DEFINE_string("workdir", None, "Run folder of bigan_jax.main.", required=True)
-  flags.DEFINE_string("out", None, "Folder to write.", required=True)
-  flags.DEFINE_list("format", list(FORMATS), "Which of safetensors, stablehlo.")
+  flags.DEFINE_string("out", None, "Folder to write.")
+  flags.DEFINE_string("push", None, "USER/NAME or USER/NAME@BRANCH on the Hugging Face Hub.")
+  flags.DEFINE_bool("private", False, "With --push: a repository that nobody else may see.")
+  flags.DEFINE_list("format", list(USUAL), "Which of safetensors, stablehlo, onnx.")
+  flags.DEFINE_bool("onnx", False, "Write ONNX files too, as onnx among --format does.")
   flags.DEFINE_string("step", "latest", "latest, best, or a number of updates.")
   flags.DEFINE_bool("merge_bn", False, "Fold batch norm into kernels and biases.")
   flags.DEFINE_string("license", None, "Of the weights, as the hub names it: apache-2.0, mit, ...")
@@ -44,45 +60,75 @@ def define_flags() -> None:
 
 
 def export(
-    workdir: str, out: str, formats: Sequence[str] = FORMATS, step: str | int = "latest",
+    workdir: str, out: str | None, formats: Sequence[str] = USUAL, step: str | int = "latest",
     merge_bn: bool = False, force: bool = False, license: str | None = None,
-) -> None:
-  """Writes `out`: model.safetensors, encoder.stablehlo and the like of G and D, README.md.
-
-  A plain GAN has no encoder, an autoencoder no D.
+    push: str | None = None, private: bool = False,
+) -> str:
+  """Writes `out`: model.safetensors, encoder.stablehlo and the like of the others, README.md.
 
   Args:
     workdir: a run folder.
-    out: the folder, which appears whole or not at all.
-    formats: of FORMATS; the model card is always written.
+    out: the folder, which appears whole or not at all; None if it is only to be pushed.
+    formats: of FORMATS; the model card, config.json and samples are always written.
     step: "latest", "best" or a number.
-    merge_bn: fold each batch norm into the kernel before it and a bias.
+    merge_bn: fold each batch norm into the kernel before it and a bias. Of ONNX always.
     force: replace `out` if it is an earlier export.
     license: of the weights, by the hub's name of it, for the head of the card.
+    push: USER/NAME or USER/NAME@BRANCH on the Hugging Face Hub, which is not told data.path.
+    private: a repository that nobody else may see.
+
+  Returns:
+    Where it is: `out`, or the address of the commit.
 
   Raises:
-    ValueError: an unknown format; no name of a license; the run has no such step; an array is not
-      finite.
+    ValueError: an unknown format, step or license; not finite; the repository is of another model.
+    ImportError: an extra is not installed.
     FileExistsError: `out` is there.
-    FileNotFoundError, OSError: the run has no network that can be read.
+    FileNotFoundError, OSError: the run has no network that can be read; the Hub refuses.
   """
   _check_formats(formats)
   model_card.check_license(license)
+  place = _place(push, private, formats)
   found = _read(workdir, step)
+  if place:
+    found.config.data.path = ""
+  with _folder(out, force) as folder:
+    info = _write(folder, found, formats, merge_bn, license, str(place or "THIS_FOLDER"))
+    if not place:
+      return str(out)
+    return hub.push(folder, place, private, _message(info), NAMES)
+
+
+def _write(
+    folder: pathlib.Path, found: pretrained.Pretrained, formats: Sequence[str], merge_bn: bool,
+    license: str | None, place: str,
+) -> dict[str, Any]:
+  """Writes all files of an export; what `describe` says of it."""
   if merge_bn:
     merged = {player: merging.merge(v) for player, v in found.variables.items()}
     found = found._replace(variables=merged)
   info = describe(found)
-  with outputs.new_folder(pathlib.Path(out), force, is_export) as folder:
-    if "safetensors" in formats:
-      exported.write(folder / exported.FILE, found.variables, info, merge_bn)
-    if "stablehlo" in formats:
-      for player, file in PROGRAMS.items():
-        if player in found.variables:
-          (folder / file).write_bytes(serialize(found, player))
-    names = sorted(path.name for path in folder.iterdir())
-    card = model_card.text(info, names, merge_bn, license)
-    (folder / CARD).write_text(card)
+  if "safetensors" in formats:
+    exported.write(folder / exported.FILE, found.variables, info, merge_bn)
+  for player, name in PROGRAMS.items():
+    if player in found.variables and "stablehlo" in formats:
+      (folder / f"{name}.stablehlo").write_bytes(serialize(found, player))
+    if player in found.variables and "onnx" in formats:
+      _onnx_files().write(folder / f"{name}.onnx", found, player, info)
+  (folder / hub.CONFIG).write_text(hub.config(info))
+  Image.fromarray(samples(found)).save(folder / model_card.SAMPLES)
+  names = sorted(path.name for path in folder.iterdir())
+  (folder / CARD).write_text(model_card.text(info, names, merge_bn, license, place))
+  return info
+
+
+def samples(found: pretrained.Pretrained) -> np.ndarray:
+  """The first SAMPLES G(z) of seed 0, side by side and enlarged: uint8 [H, W] or [H, W, 3]."""
+  model = found.config.model
+  z = latents.sample(jax.random.PRNGKey(0), SAMPLES, model.latent_dim, latents.kind(model))
+  x = to_uint8(loaded.generate(found.networks.G, found.variables["G"], z), tuple(model.value_range))
+  sheet = pictures.titled(pictures.grid(np.asarray(x), 16), f"G(z), step {found.step:,}, seed 0")
+  return sheet[:, :, 0] if sheet.shape[2] == 1 else sheet
 
 
 def describe(found: pretrained.Pretrained) -> dict[str, Any]:
@@ -134,24 +180,58 @@ def _inputs(config: ml_collections.ConfigDict) -> dict[str, list[tuple[int, ...]
 def is_export(folder: pathlib.Path) -> bool:
   """Whether a folder holds what `export` writes and nothing else."""
   names = {path.name for path in folder.iterdir()}
-  return CARD in names and names <= {CARD, exported.FILE, *PROGRAMS.values()}
+  return CARD in names and names <= set(NAMES)
+
+
+@contextlib.contextmanager
+def _folder(out: str | None, force: bool) -> Iterator[pathlib.Path]:
+  """Within: an empty folder, which becomes `out` if there is one and no error."""
+  if out:
+    with outputs.new_folder(pathlib.Path(out), force, is_export) as folder:
+      yield folder
+    return
+  with tempfile.TemporaryDirectory() as folder:
+    yield pathlib.Path(folder)
+
+
+def _place(push: str | None, private: bool, formats: Sequence[str]) -> hub.Place | None:
+  """Where to push; errors come before anything is made."""
+  if not push:
+    if private:
+      raise ValueError("--private is of --push: say where to push, or leave it out.")
+    return None
+  if "safetensors" not in formats:
+    raise ValueError("--push needs safetensors, which load reads: add it to --format.")
+  hub.check_installed()
+  return hub.place(push)
+
+
+def _message(info: dict[str, Any]) -> str:
+  """Of the commit."""
+  return f"{info['config']['objective']} ({info['config']['recipe']}), {info['step']:,} updates"
 
 
 def _check_formats(formats: Sequence[str]) -> None:
   for name in formats:
-    if name == "onnx":
-      raise ValueError(
-          "--format=onnx is not offered, because the one converter from JAX (jax2onnx) does not go "
-          "with the version of orbax-checkpoint that runs need: take safetensors or stablehlo."
-      )
     if name not in FORMATS:
       raise ValueError(f"Unknown format {name!r}: {nearest(name, FORMATS)}")
   if not formats:
     raise ValueError(f"--format is empty: choose from {', '.join(FORMATS)}.")
+  if "onnx" in formats:
+    _onnx_files()
+
+
+def _onnx_files() -> ModuleType:
+  """The module that needs the extra `onnx`; ImportError without it."""
+  if not importlib.util.find_spec("onnx"):
+    raise ImportError("ONNX files need the package onnx: pip install '.[onnx]'.")
+  from bigan_jax.exchange import onnx_files
+
+  return onnx_files
 
 
 def _read(workdir: str, step: str | int) -> pretrained.Pretrained:
-  if exported.is_export(pathlib.Path(workdir).expanduser()):
+  if workdir.startswith(hub.SCHEME) or exported.is_export(pathlib.Path(workdir).expanduser()):
     raise ValueError(f"{workdir} is an export already: name the run folder that it came from.")
   return loaded.read(workdir, step)
 
@@ -160,10 +240,18 @@ def main(argv: Sequence[str]) -> None:
   """Exports as the flags say."""
   del argv
   values = flags.FLAGS
+  if not (values.out or values.push):
+    raise ValueError("--out is missing: write --out=FOLDER, or --push=USER/NAME.")
   step = int(values.step) if values.step.isdigit() else values.step
-  export(values.workdir, values.out, values.format, step, values.merge_bn, values.force,
-         values.license)
-  print(f"Wrote {values.out}: see its {CARD}.")
+  formats = [*values.format, *["onnx"] * (values.onnx and "onnx" not in values.format)]
+  where = export(values.workdir, values.out, formats, step, values.merge_bn, values.force,
+                 values.license, values.push, values.private)
+  if "onnx" in formats and not importlib.util.find_spec("onnxruntime"):
+    print("The ONNX files were not compared with JAX: pip install onnxruntime does that.")
+  if values.out:
+    print(f"Wrote {values.out}: see its {CARD}.")
+  if values.push:
+    print(f"Pushed {where}.")
 
 
 def command() -> None:

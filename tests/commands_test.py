@@ -29,7 +29,8 @@ FILLED = {  # What stands for a placeholder.
     "VARIANT": "bigan", "configs/X.py": "configs/mnist.py", "HOST:PORT": "localhost:1234",
 }
 NEEDS = {"cluster", "GPU", "ImageNet"}
-NEEDING = ("configs/imagenet", "bigan_jax.import_official", "bigan_jax.benchmark", "--config.stop")
+NEEDING = ("configs/imagenet", "bigan_jax.import_official", "bigan_jax.benchmark", "--config.stop",
+           "--push")
 PERCEPTRONS = [f"--config.{name}={value}" for name, value in TINY.items()]
 IMAGES = [
     "--config.batch_size=4", "--config.epochs=1", "--config.calibration_steps=1",

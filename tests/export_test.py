@@ -7,6 +7,7 @@ import sys
 
 import jax
 import numpy as np
+from PIL import Image
 import pytest
 import yaml
 
@@ -111,7 +112,8 @@ def test_of_a_plain_gan_its_feature_learner_goes_along(tmp_path: pathlib.Path, t
   saved_run(tiny("gan"), tmp_path / "run")
   export.export(str(tmp_path / "run"), str(tmp_path / "out"))
   assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-      "README.md", "discriminator.stablehlo", "generator.stablehlo", "model.safetensors"]
+      "README.md", "config.json", "discriminator.stablehlo", "generator.stablehlo",
+      "model.safetensors", "samples.png"]
   run, out = (pretrained.read(str(tmp_path / name), ("D",)) for name in ("run", "out"))
   x = np.zeros((2, 8, 8, 1), np.float32)
   np.testing.assert_array_equal(*(p.networks.D.apply(p.variables["D"], x)[0] for p in (run, out)))
@@ -128,6 +130,11 @@ def test_the_model_card(tmp_path: pathlib.Path, saved_run: Callable) -> None:
   assert front["license"] == "cc-by-4.0"
   assert front["library_name"] == "bigan_jax" and "bigan" in front["tags"]
   assert front["pipeline_tag"] == "image-feature-extraction"
+  assert front["datasets"] == ["ILSVRC/imagenet-1k"] and "stablehlo" in front["tags"]
+  result = front["model-index"][0]["results"][0]
+  assert result["dataset"]["type"] == "ILSVRC/imagenet-1k"
+  assert [metric["value"] for metric in result["metrics"]] == [91.5, 3.25]
+  assert Image.open(tmp_path / "out" / "samples.png").width >= 600
   meaning = measures.describe("NNC_e-")
   for said in ("# bigan (official) on imagenet_presized", "resized\nto 48 pixels",
                "the middle 40 x 40", "| E | conv5 | 3 x 3 x 8 |", f"| NNC_e- | 91.5 | {meaning} |",
@@ -154,15 +161,15 @@ def test_a_folder_is_written_whole_or_not_at_all(
   with pytest.raises(FileExistsError, match="add --force to replace it"):
     export.export(run, str(out))
   export.export(run, str(out), ["safetensors"], force=True)
-  assert sorted(path.name for path in out.iterdir()) == ["README.md", "model.safetensors"]
+  assert sorted(path.name for path in out.iterdir()) == [
+      "README.md", "config.json", "model.safetensors", "samples.png"]
   with pytest.raises(FileExistsError, match="run is there already: choose another"):
     export.export(run, run, force=True)
 
 
 def test_formats(tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable) -> None:
   saved_run(tiny(), tmp_path / "run")
-  for formats, said in ((["onnx"], "--format=onnx is not offered, because .* take safetensors"),
-                        (["stablehl"], "Unknown format 'stablehl': did you mean 'stablehlo'"),
+  for formats, said in ((["stablehl"], "Unknown format 'stablehl': did you mean 'stablehlo'"),
                         ([], "--format is empty")):
     with pytest.raises(ValueError, match=said):
       export.export(str(tmp_path / "run"), str(tmp_path / "out"), formats)
@@ -177,9 +184,9 @@ def test_the_command_line(tmp_path: pathlib.Path, tiny: Callable, saved_run: Cal
     return subprocess.run([forked_python, "-m", "bigan_jax.export", *flags], timeout=120,
                           capture_output=True, text=True)
   done = call(f"--workdir={tmp_path}/run", f"--out={tmp_path}/out", "--format=safetensors",
-              "--step=10", "--license=mit")
+              "--step=10", "--license=mit", "--onnx")
   assert done.returncode == 0 and done.stdout.startswith("Wrote ")
-  assert exported.is_export(tmp_path / "out")
+  assert exported.is_export(tmp_path / "out") and (tmp_path / "out" / "encoder.onnx").is_file()
   assert 'license: "mit"' in (tmp_path / "out" / "README.md").read_text()
   failed = call(f"--workdir={tmp_path}/none", f"--out={tmp_path}/other")
   assert failed.returncode == 1 and failed.stderr.count("\n") == 1

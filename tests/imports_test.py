@@ -171,8 +171,8 @@ def test_what_is_imported_is_what_is_required() -> None:
   needed = {DISTRIBUTIONS.get(name, name.replace("_", "-")) for name in foreign}
   lines = read_list("options", "install_requires")
   required = {re.split(r"[<>=!~ ]", line)[0].replace("_", "-") for line in lines}
-  optional = {name for extra in ("detection", "heic")
-              for name in read_list("options.extras_require", extra)}
+  optional = {re.split(r"[<>=!~ ]", line)[0] for extra in ("detection", "heic", "hub", "onnx")
+              for line in read_list("options.extras_require", extra)}
   assert optional <= needed <= required | optional
   undeclared_by_tfds = {"importlib-resources", "array-record"}
   assert undeclared_by_tfds <= required

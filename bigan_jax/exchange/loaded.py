@@ -13,7 +13,7 @@ import ml_collections
 import numpy as np
 
 from bigan_jax.data import files
-from bigan_jax.exchange import exported, pictures, pretrained
+from bigan_jax.exchange import exported, hub, pictures, pretrained
 from bigan_jax.machine import devices
 from bigan_jax.models import latents
 from bigan_jax.training.objectives import OBJECTIVES
@@ -112,11 +112,12 @@ def judge(
 
 
 def read(path: str, step: str | int = "latest") -> pretrained.Pretrained:
-  """All networks of a run folder or an exported one; errors as pretrained.read.
+  """All networks of a run folder or an exported one, here or on the Hub; errors as pretrained.read.
 
   D may be missing in an export: older ones held it for plain GANs alone.
   """
   devices.check()
+  path = hub.folder(path)
   found, folder = pretrained.read(path, ("G",), step), pathlib.Path(path).expanduser()
   players = OBJECTIVES[found.config.objective].players
   if exported.is_export(folder):
@@ -131,14 +132,14 @@ def judged_shapes(config: ml_collections.ConfigDict) -> dict[str, Shape]:
 
 
 def load(path: str, step: str | int = "latest") -> Model:
-  """The networks of a run folder, or of a folder that bigan_jax.export wrote.
+  """The networks of a run folder, or of a folder that bigan_jax.export wrote or pushed.
 
   Args:
-    path: the folder.
+    path: the folder, or hf://USER/NAME or hf://USER/NAME@REVISION on the Hugging Face Hub.
     step: of a run: "latest", "best" or a number.
 
   Raises:
-    FileNotFoundError, ValueError, OSError: as pretrained.read.
+    FileNotFoundError, ValueError, OSError, ImportError: as pretrained.read.
   """
   return assemble(read(path, step), path)
 

@@ -1,6 +1,8 @@
 """The README.md of exported networks, as the Hugging Face hub shows them."""
 
 from collections.abc import Sequence
+import json
+import math
 import re
 from typing import Any
 
@@ -12,6 +14,14 @@ WEIGHTS = "model.safetensors"
 METRICS = (  # In this order.
     "JD", "NND", "NNC_e", "NNC_e-", "NNC_d", "EGr", "EGr_b", "EGg", "EGg_b", "code_std_mean",
 )
+PAPER = "arxiv:1605.09782"
+SAMPLES = "samples.png"
+ON_THE_HUB = {  # names of data sets, of TFDS and of ours, there
+    "cifar10": "uoft-cs/cifar10", "cifar100": "uoft-cs/cifar100",
+    "fashion_mnist": "zalando-datasets/fashion_mnist", "imagenet2012": "ILSVRC/imagenet-1k",
+    "imagenet_presized": "ILSVRC/imagenet-1k", "mnist": "ylecun/mnist",
+    "svhn_cropped": "ufldl-stanford/svhn",
+}
 CITATION = """\
 @inproceedings{donahue2017adversarial,
   title     = {Adversarial Feature Learning},
@@ -30,7 +40,8 @@ def check_license(name: str | None) -> None:
 
 
 def text(
-    info: dict[str, Any], names: Sequence[str], merged: bool, license: str | None = None
+    info: dict[str, Any], names: Sequence[str], merged: bool, license: str | None = None,
+    place: str = "THIS_FOLDER",
 ) -> str:
   """The whole card.
 
@@ -39,19 +50,76 @@ def text(
     names: of the files that lie beside the card.
     merged: batch norm was folded into kernels and biases.
     license: of the weights, by the hub's name of it.
+    place: what bigan_jax.load reads the networks from.
   """
-  parts = (_front(info, license), _title(info), _use(info, names), _preprocessing(info),
-           _layers(info), _weights(merged) if WEIGHTS in names else "", _results(info))
+  parts = (_front(info, names, license), _title(info), _samples(names), _use(info, names, place),
+           _onnx(info, names), _preprocessing(info), _layers(info),
+           _weights(merged) if WEIGHTS in names else "", _results(info))
   return "\n".join(part for part in parts if part) + f"\n## Citation\n\n```\n{CITATION}```\n"
 
 
-def _front(info: dict[str, Any], license: str | None) -> str:
+def _front(info: dict[str, Any], names: Sequence[str], license: str | None) -> str:
+  """What the hub searches by, as YAML."""
+  kinds = [kind for kind in ("onnx", "stablehlo") if any(name.endswith(kind) for name in names)]
+  tags = ("jax", "flax", *kinds, info["config"]["objective"], "self-supervised-learning", PAPER)
+  data = ON_THE_HUB.get(_data(info))
+  parts = {
+      "license": f' "{license}"' if license else "",  # In quotes: a version is no number.
+      "library_name": " bigan_jax", "pipeline_tag": f" {_task(info)}", "tags": _listed(tags),
+      "datasets": _listed([data] if data else []),
+      "metrics": _listed(["accuracy"] if any(map(_is_accuracy, _found(info))) else []),
+      "model-index": _model_index(info),
+  }
+  lines = "".join(f"{name}:{part}\n" for name, part in parts.items() if part)
+  return f"---\n{lines}---\n"
+
+
+def _listed(items: Sequence[str]) -> str:
+  return "".join(f"\n- {item}" for item in items)
+
+
+def _task(info: dict[str, Any]) -> str:
   encodes = "E" in info["layers"]
-  task = "image-feature-extraction" if encodes else "unconditional-image-generation"
-  tags = ("jax", "flax", "stablehlo", info["config"]["objective"], "self-supervised-learning")
-  lines = "".join(f"- {tag}\n" for tag in tags)
-  terms = f'license: "{license}"\n' if license else ""  # In quotes: a version is no number.
-  return f"---\n{terms}library_name: bigan_jax\npipeline_tag: {task}\ntags:\n{lines}---\n"
+  return "image-feature-extraction" if encodes else "unconditional-image-generation"
+
+
+def _data(info: dict[str, Any]) -> str:
+  """The name of the data set, without what TFDS adds to it."""
+  return re.split("[/:]", info["config"]["data"]["name"])[0]
+
+
+def _found(info: dict[str, Any]) -> dict[str, float]:
+  """{column: value} of the last evaluation, of those that are numbers."""
+  metrics = info["metrics"] or {}
+  return {name: metrics[name] for name in METRICS
+          if metrics.get(name) is not None and math.isfinite(metrics[name])}
+
+
+def _is_accuracy(name: str) -> bool:
+  return name.startswith("NNC")
+
+
+def _model_index(info: dict[str, Any]) -> str:
+  """The results as the hub's tables of models read them; chance levels and losses are none."""
+  found = {name: v for name, v in _found(info).items() if measures.better(name)}
+  data = _data(info) or "pictures"
+  if not found:
+    return ""
+  rows = "".join(
+      f"\n    - type: {'accuracy' if _is_accuracy(name) else name}\n"
+      f"      value: {round(value, 4)}\n"
+      f"      name: {json.dumps(f'{name}: {measures.describe(name)}', ensure_ascii=False)}"
+      for name, value in found.items()
+  )
+  return (
+      f"\n- name: {info['config']['objective']}-{data}\n  results:\n  - task:\n"
+      f"      type: {_task(info)}\n    dataset:\n      type: {ON_THE_HUB.get(data, data)}\n"
+      f"      name: {data}\n    metrics:{rows}"
+  )
+
+
+def _samples(names: Sequence[str]) -> str:
+  return f"![Samples G(z)]({SAMPLES})\n" if SAMPLES in names else ""
 
 
 def _title(info: dict[str, Any]) -> str:
@@ -65,7 +133,7 @@ def _title(info: dict[str, Any]) -> str:
   )
 
 
-def _use(info: dict[str, Any], names: Sequence[str]) -> str:
+def _use(info: dict[str, Any], names: Sequence[str], place: str) -> str:
   low, high = info["preprocessing"]["value_range"]
   shape = ", ".join(map(str, _encoder_shape(info)))
   parts, encodes = ["## Use\n"], "E" in info["layers"]
@@ -75,7 +143,7 @@ def _use(info: dict[str, Any], names: Sequence[str]) -> str:
         if encodes else "x = model.G(z)"
     )
     parts.append(
-        f'```python\nimport bigan_jax\nmodel = bigan_jax.load("THIS_FOLDER")\n{last}\n```\n'
+        f'```python\nimport bigan_jax\nmodel = bigan_jax.load("{place}")\n{last}\n```\n'
     )
   if "encoder.stablehlo" in names:
     parts.append(
@@ -94,6 +162,26 @@ def _use(info: dict[str, Any], names: Sequence[str]) -> str:
   if "discriminator.stablehlo" in names:
     parts.append(f"`discriminator.stablehlo` maps {_judged(info)} to (logits, layers).\n")
   return "\n".join(parts)
+
+
+def _onnx(info: dict[str, Any], names: Sequence[str]) -> str:
+  """How onnxruntime runs the network whose features are the product."""
+  reader = "encoder.onnx" if "E" in info["layers"] else "discriminator.onnx"
+  if reader not in names:
+    return ""
+  learner, second = ("E", "code") if "E" in info["layers"] else ("D", "logits")
+  return f"""\
+## ONNX
+
+For onnxruntime in any language, any batch; channels stay last, and `features` are the last hidden
+layer, flattened. Other layers are tensors by their names; the rest is in the file's metadata.
+
+```python
+import onnxruntime
+session = onnxruntime.InferenceSession("{reader}")
+features, {second} = session.run(["features", "{second}"], {{"images": x}})
+```
+"""
 
 
 def _preprocessing(info: dict[str, Any]) -> str:
@@ -137,11 +225,8 @@ The config and what this page says are JSON in the file's metadata.
 
 
 def _results(info: dict[str, Any]) -> str:
-  metrics = info["metrics"] or {}
-  rows = [
-      f"| {name} | {metrics[name]:.4g} | {measures.describe(name)} |\n" for name in METRICS
-      if metrics.get(name) is not None
-  ]
+  rows = [f"| {name} | {value:.4g} | {measures.describe(name)} |\n"
+          for name, value in _found(info).items()]
   if not rows:
     return "## Results\n\nNot evaluated.\n"
   return f"## Results\n\n| metric | value | meaning |\n|---|---|---|\n{''.join(rows)}"

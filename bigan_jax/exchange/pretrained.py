@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import ml_collections
 
 from bigan_jax import models
-from bigan_jax.exchange import exported
+from bigan_jax.exchange import exported, hub
 from bigan_jax.models import Networks
 from bigan_jax.runs import checkpoints
 
@@ -32,10 +32,10 @@ class Pretrained(NamedTuple):
 
 
 def read(path: str, players: tuple[str, ...], step: str | int = "latest") -> Pretrained:
-  """Reads networks from a run folder, or from one that bigan_jax.export wrote.
+  """Reads networks from a run folder, or from one that bigan_jax.export wrote or pushed.
 
   Args:
-    path: the folder.
+    path: the folder, or hf://USER/NAME@REVISION on the Hub.
     players: which of "G", "E", "D".
     step: "latest", "best", or a number; an export holds one step, which all of them may mean.
 
@@ -43,7 +43,9 @@ def read(path: str, players: tuple[str, ...], step: str | int = "latest") -> Pre
     FileNotFoundError: there is no such folder, or no network in it yet.
     ValueError: it has no such network or step.
     OSError: the network cannot be read.
+    ImportError: of a name on the Hub, the extra is not installed.
   """
+  path = hub.folder(path)
   folder = pathlib.Path(path).expanduser()
   if not path or not folder.is_dir():
     raise FileNotFoundError(f"There is no run folder {path!r}: name one that bigan_jax.main wrote.")

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from bigan_jax.data import folders
 from bigan_jax.evaluation.anomaly import fitting, measuring, normal, scores
-from bigan_jax.exchange import blocks, loaded
+from bigan_jax.exchange import blocks, hub, loaded
 
 ALIKE = 1e-4  # how far G of two machines may be apart, in the native range
 
@@ -105,8 +105,9 @@ class AnomalyDetector(base.BaseEstimator):
       FileExistsError: it is there, and `force` is not given.
     """
     check_is_fitted(self, "normal_")
-    known = isinstance(self.model, loaded.Model)
-    name = "" if known else os.path.abspath(os.path.expanduser(os.fspath(self.model)))
+    name = "" if isinstance(self.model, loaded.Model) else os.fspath(self.model)
+    if name and not name.startswith(hub.SCHEME):
+      name = os.path.abspath(os.path.expanduser(name))
     about = {
         "model": name, "step": self.model_.step, "score": self.score, "uses": self.score_,
         "contamination": self.contamination, "threshold": self.threshold_,
