@@ -66,6 +66,7 @@ class Encoder(nn.Module):
     first_bn: normalise conv1 too, as the paper says (appendix A.2); the authors' code does not.
     out_stddev: initial weights of the output layer; 0 for the latent regressors (reference 0).
     stochastic: give a spread of the code too.
+    rotation: above 0, tell how a picture is turned too (the weight of that in E's loss).
     axis_name: device axis of the batch statistics.
   """
 
@@ -74,6 +75,7 @@ class Encoder(nn.Module):
   first_bn: bool = True
   out_stddev: float = 0.02
   stochastic: bool = False
+  rotation: float = 0.0
   axis_name: str | None = None
   feature_layer: ClassVar[str] = "conv5"
 
@@ -81,10 +83,10 @@ class Encoder(nn.Module):
   def __call__(self, x: jax.Array, train: bool = False) -> tuple[jax.Array, Activations]:
     activations = features(x, self.widths, self.first_bn, self.axis_name, train)
     conv5 = activations["conv5"].reshape(x.shape[0], -1)
-    logits, spread = code_logits(
-        conv5, self.latent_dim, self.out_stddev, self.stochastic, train
+    logits, others = code_logits(
+        conv5, self.latent_dim, self.out_stddev, self.stochastic, self.rotation > 0, train
     )
-    return logits, activations | spread
+    return logits, activations | others
 
 
 class Discriminator(nn.Module):

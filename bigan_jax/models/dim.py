@@ -30,6 +30,7 @@ class Encoder(nn.Module):
     first_bn: normalise conv1 too, as Deep InfoMax does; recipe official does not.
     out_stddev: initial weights of the output layer; 0 for the latent regressors (reference 0).
     stochastic: give a spread of the code too.
+    rotation: above 0, tell how a picture is turned too (the weight of that in E's loss).
     axis_name: device axis of the batch statistics.
   """
 
@@ -39,6 +40,7 @@ class Encoder(nn.Module):
   first_bn: bool = True
   out_stddev: float = 0.02
   stochastic: bool = False
+  rotation: float = 0.0
   axis_name: str | None = None
   feature_layer: ClassVar[str] = "fc"
 
@@ -52,8 +54,10 @@ class Encoder(nn.Module):
       x = activations[f"conv{i}"] = nn.relu(x)
     h = linear(self.hidden, "fc")(x.reshape(x.shape[0], -1))
     h = activations["fc"] = nn.relu(self._norm("fc_bn")(h, train))
-    logits, spread = code_logits(h, self.latent_dim, self.out_stddev, self.stochastic, train)
-    return logits, activations | spread
+    logits, others = code_logits(
+        h, self.latent_dim, self.out_stddev, self.stochastic, self.rotation > 0, train
+    )
+    return logits, activations | others
 
   def _norm(self, name: str) -> BatchNorm:
     return BatchNorm(affine=True, axis_name=self.axis_name, name=name)

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 EPSILON = 1e-8  # added to the variance (reference section 0); 1e-5 would change every output
+TURNS = 4  # ways to turn a square picture by right angles
 AXIS = "batch"  # the device axis of parallel.py, over which batch statistics are averaged
 
 
@@ -20,18 +21,20 @@ def linear(features: int, name: str, stddev: float = 0.02, bias: bool = False) -
 
 
 def code_logits(
-    h: jax.Array, dim: int, stddev: float, stochastic: bool, train: bool
+    h: jax.Array, dim: int, stddev: float, stochastic: bool, turns: bool, train: bool
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-  """E's output of its last hidden layer h: logits [B, d], and what they are the mean of.
+  """E's output of its last hidden layer h: logits [B, d], and what training alone has a use for.
 
-  A stochastic E gives a spread too, {"spread": [B, d]} in training, as BigBiGAN's does; who is not
-  training has no use for it.
+  Args:
+    stochastic: tell the spread of which they are the mean too, {"spread": [B, d]}, as BigBiGAN's E.
+    turns: tell by how many right angles the picture is turned, {"turns": logits [B, 4]}.
   """
-  logits = linear(dim, "out", stddev)(h)
-  if not stochastic:
-    return logits, {}
-  spread = nn.softplus(linear(dim, "out_spread")(h))
-  return logits, {"spread": spread} if train else {}
+  logits, others = linear(dim, "out", stddev)(h), {}
+  if stochastic:
+    others["spread"] = nn.softplus(linear(dim, "out_spread")(h))
+  if turns:
+    others["turns"] = linear(TURNS, "out_turns")(h)
+  return logits, others if train else {}
 
 
 def project(z: jax.Array, h: jax.Array, name: str, stddev: float) -> jax.Array:

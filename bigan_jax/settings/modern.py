@@ -47,6 +47,9 @@ def validate(config: ml_collections.ConfigDict) -> None:
     raise ValueError(f"config.average is {config.average}, but must be at least 0 and below 1.")
   if not 0 < factor < math.inf:
     raise ValueError(f"config.optim.E_rate_factor is {factor}, but must be a number above 0.")
+  rotation = model.E.get("rotation", 0.0)
+  if not 0 <= rotation < math.inf:
+    raise ValueError(f"config.model.E.rotation is {rotation}, but must be a number from 0 on.")
   _validate_game(config)
 
 
@@ -57,6 +60,9 @@ def _validate_game(config: ml_collections.ConfigDict) -> None:
     if objective.startswith("autoencoder") and value not in ("", LOSSES[0]):
       raise ValueError(f"config.{name} is {value!r}, which is for a game with D, but {objective}"
                        " has none: leave it out.")
+  if objective == "gan" and config.model.E.get("rotation", 0):
+    raise ValueError("config.model.E.rotation is for an E that learns, but gan has none: leave it"
+                     " out.")
   for name, used in (("model.D.unary", D.get("unary")), ("views", config.views),
                      ("model.E.stochastic", config.model.E.get("stochastic"))):
     if used and objective != JOINT:

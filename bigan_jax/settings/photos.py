@@ -52,6 +52,7 @@ def _networks(objective: str, official: bool) -> ml_collections.ConfigDict:
   model.E = ml_collections.ConfigDict({**layers, "first_bn": not official})
   model.E.out_stddev = encoder_out_stddev(objective)
   model.E.stochastic = False  # the code that D and G are given in training is drawn
+  model.E.rotation = 0.0  # weight of telling how a picture was turned, in E's loss
   model.D = ml_collections.ConfigDict({**layers, "z_output": not official})
   # Projections of z at first: as the authors' code scales them by the kernel, which drowns x, or
   # as any weights (docs/results.md, "CIFAR-10").
@@ -68,5 +69,5 @@ def _enlarge(config: ml_collections.ConfigDict, official: bool) -> None:
   config.model.encoder_shape = (LARGE, LARGE, 3)
   config.model.E = ml_collections.ConfigDict({
       "widths": (96, 256, 384, 384, 256), "first_bn": not official,
-      "out_stddev": config.model.E.out_stddev, "stochastic": False,
+      "out_stddev": config.model.E.out_stddev, "stochastic": False, "rotation": 0.0,
   })

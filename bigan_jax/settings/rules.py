@@ -17,8 +17,9 @@ FREE_TO_CHANGE = (  # when a run is continued: fields that its results do not de
 )
 BEFORE = {  # what runs from before these fields are: continued as such, and not otherwise
     "loss": "logistic", "average": 0.0, "augment": "", "views": False, "optim.E_rate_factor": 1.0,
-    "model.latents": "uniform", "model.E.stochastic": False, "model.D.norm": "batch",
-    "model.D.unary": False, "model.D.hidden": 0, "data.only_labels": "", "data.without_labels": "",
+    "model.latents": "uniform", "model.E.stochastic": False, "model.E.rotation": 0.0,
+    "model.D.norm": "batch", "model.D.unary": False, "model.D.hidden": 0,
+    "data.only_labels": "", "data.without_labels": "",
 }
 LISTS = {  # of numbers above 0, or of a lower and a higher one
     "model.image_shape": (28, 28, 1), "model.encoder_shape": (28, 28, 1),

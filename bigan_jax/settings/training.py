@@ -176,6 +176,7 @@ def _image_networks(objective: str, official: bool, crop: int) -> ml_collections
   model.E = ml_collections.ConfigDict(alexnet)
   model.E.out_stddev = encoder_out_stddev(objective)
   model.E.stochastic = False  # the code that D and G are given in training is drawn
+  model.E.rotation = 0.0  # weight of telling how a picture was turned, in E's loss
   model.D = ml_collections.ConfigDict(alexnet if objective == "gan" else {
       "width": 64,
       "hidden": 0,  # units of a layer fc, and in parts of those of z; 0: none, as in the paper

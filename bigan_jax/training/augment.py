@@ -65,6 +65,12 @@ def view(x: jax.Array, draws: jax.Array, kinds: tuple[str, ...], value_range: Ra
   return (x + 1) * ((high - low) / 2) + low
 
 
+def turned(x: jax.Array, turns: jax.Array) -> jax.Array:
+  """Square pictures x [B, S, S, C], each turned to the left by `turns` [B] right angles, 0 to 3."""
+  ways = [jnp.rot90(x, k, axes=(1, 2)) for k in range(4)]
+  return jnp.select([turns[:, None, None, None] == k for k in range(4)], ways)
+
+
 def _flip(x: jax.Array, draws: jax.Array) -> jax.Array:
   return jnp.where(draws[:, 0, None, None, None] < 0.5, x[:, :, ::-1], x)
 

@@ -85,7 +85,7 @@ def setup_of(config: ml_collections.ConfigDict, steps_per_epoch: int) -> Setup:
       models.build(model, AXIS), modern.objective(config), optimiser(optim),
       schedule(optim, config.epochs, steps_per_epoch), model.latent_dim, config.alternating, AXIS,
       config.precision, latents.kind(model), model.E.get("stochastic", False),
-      optim.E_rate_factor, config.average, views(config),
+      model.E.get("rotation", 0.0), optim.E_rate_factor, config.average, views(config),
   )
 
 

@@ -10,6 +10,7 @@ import optax
 
 from bigan_jax.data.batch import Batch
 from bigan_jax.models import Networks, latents, precision, spectral
+from bigan_jax.models.layers import TURNS
 from bigan_jax.training import augment
 from bigan_jax.training.objectives import Objective
 from bigan_jax.training.state import Optimiser, Schedule, TrainState
@@ -32,6 +33,7 @@ class Setup(NamedTuple):
     precision: what the networks are computed with, a key of precision.PRODUCTS.
     latents: the kind of p(z).
     stochastic: E gives the mean and the spread of a code, which is drawn.
+    rotation: weight, in E's loss, of telling how a picture was turned; 0: it is not asked.
     E_rate_factor: what the rate is multiplied by for E.
     decay: of the means of parameters (`TrainState.average`).
     views: how D and E are shown pictures; None: as they are.
@@ -49,6 +51,7 @@ class Setup(NamedTuple):
   precision: str = "float32"
   latents: str = latents.KINDS[0]
   stochastic: bool = False
+  rotation: float = 0.0
   E_rate_factor: float = 1.0
   decay: float = 0.0
   views: augment.Views | None = None
@@ -69,6 +72,7 @@ class Run(NamedTuple):
     vectors: of players with spectral norms, which are applied so, {player: ...}.
     look: what D sees of stacked real and made-up pictures.
     noise: N(0, I) [B, d] by which a stochastic E's code is drawn; None: the code is its mean.
+    turns: by how many right angles pictures are turned [B], int32, where E is asked for that.
   """
 
   networks: Networks
@@ -78,6 +82,7 @@ class Run(NamedTuple):
   vectors: dict[str, spectral.Vectors] = {}
   look: Callable[[jax.Array], jax.Array] = lambda x: x
   noise: jax.Array | None = None
+  turns: jax.Array | None = None
 
   def __call__(self, name: str, *inputs: jax.Array) -> jax.Array:
     return self.apply(name, inputs)[0]
@@ -111,6 +116,12 @@ class Run(NamedTuple):
   def regress(self, x: jax.Array, z: jax.Array) -> jax.Array:
     """The error of E(x) against z, by the kind of latents."""
     return latents.reconstruction_error(self("E", x), z, self.latents)
+
+  def turns_error(self, x: jax.Array) -> jax.Array:
+    """What E pays for telling how pictures were turned: the mean cross-entropy (RotNet)."""
+    _, activations = self.apply("E", (augment.turned(x, self.turns),))
+    told = activations["turns"]
+    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(told, self.turns))
 
   def judge(
       self, real: tuple[jax.Array, ...], fake: tuple[jax.Array, ...]
@@ -150,6 +161,8 @@ def shown(
     noise_key, dim = jax.random.fold_in(key, 2), setup.latent_dim
     draw = lambda n: jax.random.normal(noise_key, (n, dim), jnp.float32)
     run = run._replace(noise=own_rows(setup, draw, count))
+  if setup.rotation:
+    run = run._replace(turns=own_rows(setup, lambda n: jnp.arange(n) % TURNS, count))
   return run, batch
 
 
@@ -165,7 +178,11 @@ def gradients(
     ({player: loss}, {player: gradient}), averaged over devices.
   """
   def losses_of(params: dict[str, chex.ArrayTree]) -> dict[str, jax.Array]:
-    return setup.objective.losses(run._replace(params=params), batch, z)
+    at = run._replace(params=params)
+    losses = setup.objective.losses(at, batch, z)
+    if setup.rotation:
+      losses["E"] += setup.rotation * at.turns_error(batch.x_encoder)
+    return losses
 
   losses, pull_back = jax.vjp(losses_of, run.params)
   def gradient(player: str) -> chex.ArrayTree:

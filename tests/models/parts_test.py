@@ -88,17 +88,19 @@ def test_kernels_that_are_divided_are_not_zero_at_first(network: Any) -> None:
 
 
 @pytest.mark.parametrize("network, layer", [
-    (dim.Encoder(5, width=2, hidden=6, stochastic=True), "fc"),
-    (alexnet.Encoder(5, (2, 2, 2, 2, 2), stochastic=True), "conv5"),
+    (dim.Encoder(5, width=2, hidden=6, stochastic=True, rotation=1.0), "fc"),
+    (alexnet.Encoder(5, (2, 2, 2, 2, 2), stochastic=True, rotation=0.5), "conv5"),
 ])
-def test_a_stochastic_encoder_tells_its_spread_in_training_alone(network: Any, layer: str) -> None:
+def test_an_encoder_tells_spread_and_turns_in_training_alone(network: Any, layer: str) -> None:
   variables = jax.jit(network.init)(KEY, X)
   (logits, activations), _ = network.apply(variables, X, train=True, mutable=["batch_stats"])
   h = activations[layer].reshape(3, -1)
   spread = np.log1p(np.exp(h @ variables["params"]["out_spread"]["kernel"]))
   np.testing.assert_allclose(activations["spread"], spread, rtol=1e-4)
+  turns = h @ variables["params"]["out_turns"]["kernel"]
+  np.testing.assert_allclose(activations["turns"], turns, rtol=1e-4, atol=1e-6)
   np.testing.assert_allclose(logits, h @ variables["params"]["out"]["kernel"], rtol=1e-4, atol=1e-6)
-  _, (output, tested) = dim_test.shapes(network.clone(stochastic=False), X.shape)
-  assert output.shape == (3, 5) and "spread" not in tested
+  _, (output, tested) = dim_test.shapes(network.clone(stochastic=False, rotation=0.0), X.shape)
+  assert output.shape == (3, 5) and not {"spread", "turns"} & set(tested)
   found = jax.eval_shape(lambda: network.apply(variables, X))
-  assert found[0].shape == (3, 5) and "spread" not in found[1]
+  assert found[0].shape == (3, 5) and not {"spread", "turns"} & set(found[1])

@@ -81,6 +81,7 @@ def test_the_names_are_those_that_are_known_where_they_are_used() -> None:
     ("average", float("nan"), "config.average is nan"),
     ("optim.E_rate_factor", 0.0, "config.optim.E_rate_factor is 0.0, but must be a number above 0"),
     ("optim.E_rate_factor", float("inf"), "E_rate_factor is inf, but must be a number above 0"),
+    ("model.E.rotation", -1.0, "config.model.E.rotation is -1.0, but must be a number from 0 on"),
     ("augment", "", "config.views shows D and E views of their own, but config.augment"),
     ("model.D.hidden", 0, "config.model.D.unary needs layers for z and for pairs, but.*is 0"),
 ])
@@ -95,7 +96,7 @@ def test_a_modern_field_that_cannot_be_is_refused(name: str, value: Any, sentenc
 @pytest.mark.parametrize("objective, name, value", [
     ("latent_regressor", "model.D.unary", True), ("gan", "views", True),
     ("autoencoder_l1", "model.E.stochastic", True), ("autoencoder_l2", "augment", "flip"),
-    ("autoencoder_l2", "loss", "hinge"),
+    ("autoencoder_l2", "loss", "hinge"), ("gan", "model.E.rotation", 1.0),
 ])
 def test_a_field_that_an_objective_has_no_use_for_is_refused(
     objective: str, name: str, value: Any
@@ -109,6 +110,7 @@ def test_a_field_that_an_objective_has_no_use_for_is_refused(
 
 @pytest.mark.parametrize("name, value", [*ALONE.items(), *JOINTLY.items()][1:] + [
     ("model.latents", "normal"), ("model.E.stochastic", True),
+    ("model.E.rotation", 1.0),
 ])
 def test_each_part_may_be_taken_alone(name: str, value: Any) -> None:
   config = get("tiny_imagenet")

@@ -21,6 +21,12 @@ def test_no_kind_leaves_pictures_as_they_are() -> None:
   np.testing.assert_allclose(seen(), X, atol=1e-6)
 
 
+def test_turns_are_numpys() -> None:
+  turns = np.array([0, 1, 2, 3, 1, 0], np.int32)
+  expected = np.stack([np.rot90(x, k) for x, k in zip(X, turns, strict=True)])
+  np.testing.assert_array_equal(augment.turned(jnp.asarray(X), jnp.asarray(turns)), expected)
+
+
 def test_flips() -> None:
   expected = np.where(DRAWS[:, 0, None, None, None] < 0.5, X[:, :, ::-1], X)
   np.testing.assert_allclose(seen("flip"), expected, atol=1e-6)

@@ -31,7 +31,8 @@ def config(**changes: object) -> ml_collections.ConfigDict:
       "model.image_shape": (8, 8, 3), "model.encoder_shape": (8, 8, 3), "model.latent_dim": 3,
       "model.G.width": 2, "model.E.width": 2, "model.D.width": 2, "model.E.hidden": 4,
       "model.D.hidden": 4, "augment": "flip,translation,cutout,colour",
-      "model.latents": "normal", "model.E.stochastic": True, **changes,
+      "model.latents": "normal", "model.E.stochastic": True, "model.E.rotation": 1.0,
+      **changes,
   })
   return found
 

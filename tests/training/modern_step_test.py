@@ -122,6 +122,27 @@ def test_a_stochastic_code_is_drawn_in_training() -> None:
   assert np.abs(after - before).min() > 0
 
 
+def test_e_is_asked_how_pictures_were_turned() -> None:
+  """Its loss grows by the weighted cross-entropy; nobody else's does."""
+  asked, alone = stepped(**{"model.E.rotation": 2.0}), stepped()
+  more = asked[2]["loss"]["E"] - alone[2]["loss"]["E"]
+  np.testing.assert_allclose(more, 2 * np.log(4), rtol=0.2)  # It does not know yet.
+  fc = [state.params["E"]["fc"]["kernel"] for state in (asked[1], alone[1])]
+  assert np.abs(fc[0] - fc[1]).max() > 1e-3
+  for player in "GD":
+    np.testing.assert_allclose(moves(asked, player), moves(alone, player), atol=1e-6)
+
+
+def test_turns_are_those_of_the_whole_batch() -> None:
+  """Device 1 of two goes on where device 0 ends."""
+  setup, state, _ = start(config(**{"model.E.rotation": 1.0}))
+  turns = jax.vmap(
+      lambda x: train_step.shown(setup._replace(axis_name="i"), state, Batch(x, x), KEY)[0].turns,
+      axis_name="i",
+  )(X[:, :, :].reshape(2, 2, 8, 8, 3))
+  assert turns.tolist() == [[0, 1], [2, 3]]
+
+
 @pytest.mark.parametrize("objective", ["bigan", "latent_regressor"])
 def test_normal_latents_are_not_squashed(objective: str) -> None:
   setup, state, _ = start(config(objective, **{"model.latents": "normal"}))
