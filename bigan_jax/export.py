@@ -49,7 +49,7 @@ def export(
 ) -> None:
   """Writes `out`: model.safetensors, encoder.stablehlo and the like of G and D, README.md.
 
-  A plain GAN has no encoder, an autoencoder no D.
+  A plain GAN has no encoder, an autoencoder no D. D_xx and D_zz of ALAD stay in the run folder.
 
   Args:
     workdir: a run folder.
@@ -153,7 +153,9 @@ def _check_formats(formats: Sequence[str]) -> None:
 def _read(workdir: str, step: str | int) -> pretrained.Pretrained:
   if exported.is_export(pathlib.Path(workdir).expanduser()):
     raise ValueError(f"{workdir} is an export already: name the run folder that it came from.")
-  return loaded.read(workdir, step)
+  found = loaded.read(workdir, step)
+  variables = {player: v for player, v in found.variables.items() if player in PROGRAMS}
+  return found._replace(variables=variables)
 
 
 def main(argv: Sequence[str]) -> None:

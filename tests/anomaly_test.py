@@ -19,6 +19,7 @@ from bigan_jax.exchange import loaded
 from tests.evaluation.tables.report_test import Checker
 
 NORMALS, JUDGED, STRANGE = 30, 50, 9
+TITLES = [name for name in scores.TITLES if name != scores.ALAD]  # of a BiGAN
 
 
 def write(folder: pathlib.Path, count: int, seed: int, low: int = 128) -> None:
@@ -83,7 +84,7 @@ def test_a_sorted_list_with_every_score(
 ) -> None:
   table, limit = rows(found), json.loads((found / "threshold.json").read_text())
   assert list(table[0]) == ["image_path", "pred_score", "pred_label", "gt_label",
-                            *(f"score_{name}" for name in scores.TITLES)]
+                            *(f"score_{name}" for name in TITLES)]
   assert len(table) == JUDGED + 2 * STRANGE
   values = [float(row["pred_score"]) for row in table]
   assert values == sorted(values, reverse=True)
@@ -104,7 +105,7 @@ def test_how_well_it_ranks_is_said_with_the_base_rate(found: pathlib.Path) -> No
   table, said = rows(found), json.loads((found / "metrics.json").read_text())
   truth = [int(row["gt_label"]) for row in table]
   assert said["base_rate"] == np.mean(truth) and said["anomalies"] == 2 * STRANGE
-  assert tuple(said["scores"]) == tuple(scores.TITLES)
+  assert list(said["scores"]) == TITLES
   for name, own in said["scores"].items():
     values = [float(row[f"score_{name}"]) for row in table]
     assert own["AUROC"] == pytest.approx(metrics.roc_auc_score(truth, values))
