@@ -73,7 +73,7 @@ def test_a_state_comes_back_whole(tmp_path: pathlib.Path) -> None:
   images = np.random.RandomState(0).randint(256, size=(50, 8, 8, 1)).astype(np.uint8)
   feed = feeds.place(Split(images, np.zeros(50, np.int32), 0), 16, batches.assembler(config))
   setup = learner.setup_of(config, 4)
-  programs = parallel.programs(setup, feed, jax.random.key(0))
+  programs = parallel.programs(setup, feed, jax.random.PRNGKey(0))
   networks, key = models.build(config.model), jax.random.key(1)
   start, _ = jax.jit(lambda key: initial_state(
       networks, config.model, setup.objective, setup.tx, key, averaged=True
