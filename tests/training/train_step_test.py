@@ -249,7 +249,7 @@ def test_metrics_of_calibration() -> None:
   assert calibration.accuracies(real, fake) == {"real": 0.75, "fake": 0.375}
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", sorted({*OBJECTIVES} - {"alad"}))  # Its networks are BiGAN's.
 def test_bfloat16_is_near_float32_and_what_must_stay_wide_does(objective: str) -> None:
   setup, state, _ = begin(objective)
   params = away_from_zero(state.params)
