@@ -80,7 +80,7 @@ def main(argv: Sequence[str]) -> None:
   options = fitting.Options(values.score or "", values.contamination, values.neighbours)
   fitting.choose(model, options.score)
   able = scores.available(model)
-  if len(able) < len(scores.TITLES):
+  if set(scores.TITLES) - set(able) - {scores.ALAD}:
     print(f"{values.model} allows these scores alone: {', '.join(able)}.")
   warnings.filterwarnings("ignore", module=r"PIL\.")  # On large pictures and odd metadata.
   out = pathlib.Path(values.out).expanduser()

@@ -66,6 +66,8 @@ def export(
 ) -> str:
   """Writes `out`: model.safetensors, encoder.stablehlo and the like of the others, README.md.
 
+  D_xx and D_zz of ALAD stay in the run folder.
+
   Args:
     workdir: a run folder.
     out: the folder, which appears whole or not at all; None if it is only to be pushed.
@@ -233,7 +235,9 @@ def _onnx_files() -> ModuleType:
 def _read(workdir: str, step: str | int) -> pretrained.Pretrained:
   if workdir.startswith(hub.SCHEME) or exported.is_export(pathlib.Path(workdir).expanduser()):
     raise ValueError(f"{workdir} is an export already: name the run folder that it came from.")
-  return loaded.read(workdir, step)
+  found = loaded.read(workdir, step)
+  variables = {player: v for player, v in found.variables.items() if player in PROGRAMS}
+  return found._replace(variables=variables)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -109,6 +109,9 @@ def _check_config(config: ml_collections.ConfigDict) -> None:
     raise ValueError(f"config.job is {config.job!r}: give the config that the networks were "
                      "trained with, such as configs/imagenet.py:bigan,recipe=official.")
   rules.validate(config)
+  if config.objective == "alad":
+    raise ValueError("config.objective is 'alad', which the authors' code does not have: give the"
+                     " config that the networks were trained with.")
   if config.recipe != "official":
     raise ValueError(f"config.recipe is {config.recipe!r}, but the authors' files hold networks of "
                      f"their own: --config=FILE.py:{config.objective},recipe=official.")

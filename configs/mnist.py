@@ -3,8 +3,9 @@
   python -m bigan_jax.main --config=configs/mnist.py --workdir=/tmp/mnist
   python -m bigan_jax.main --config=configs/mnist.py:latent_regressor,recipe=official ...
 
-Variants: bigan, gan, latent_regressor, joint_latent_regressor, autoencoder_l2, autoencoder_l1;
-recipe=paper (default) or official. Table 1 is on the test set: --config.data.splits=test.
+Variants: bigan, gan, latent_regressor, joint_latent_regressor, autoencoder_l2, autoencoder_l1,
+and alad (docs/anomaly.md); recipe=paper (default) or official. Table 1 is on the test set:
+--config.data.splits=test.
 """
 
 import ml_collections

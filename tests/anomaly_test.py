@@ -16,9 +16,11 @@ import bigan_jax
 from bigan_jax import anomaly
 from bigan_jax.evaluation.anomaly import fitting, scores, verdicts
 from bigan_jax.exchange import loaded
+from tests import browser
 from tests.evaluation.tables.report_test import Checker
 
 NORMALS, JUDGED, STRANGE = 30, 50, 9
+TITLES = [name for name in scores.TITLES if name != scores.ALAD]  # of a BiGAN
 
 
 def write(folder: pathlib.Path, count: int, seed: int, low: int = 128) -> None:
@@ -83,7 +85,7 @@ def test_a_sorted_list_with_every_score(
 ) -> None:
   table, limit = rows(found), json.loads((found / "threshold.json").read_text())
   assert list(table[0]) == ["image_path", "pred_score", "pred_label", "gt_label",
-                            *(f"score_{name}" for name in scores.TITLES)]
+                            *(f"score_{name}" for name in TITLES)]
   assert len(table) == JUDGED + 2 * STRANGE
   values = [float(row["pred_score"]) for row in table]
   assert values == sorted(values, reverse=True)
@@ -104,7 +106,7 @@ def test_how_well_it_ranks_is_said_with_the_base_rate(found: pathlib.Path) -> No
   table, said = rows(found), json.loads((found / "metrics.json").read_text())
   truth = [int(row["gt_label"]) for row in table]
   assert said["base_rate"] == np.mean(truth) and said["anomalies"] == 2 * STRANGE
-  assert tuple(said["scores"]) == tuple(scores.TITLES)
+  assert list(said["scores"]) == TITLES
   for name, own in said["scores"].items():
     values = [float(row[f"score_{name}"]) for row in table]
     assert own["AUROC"] == pytest.approx(metrics.roc_auc_score(truth, values))
@@ -132,6 +134,45 @@ def test_the_page_holds_everything_itself(found: pathlib.Path) -> None:
   assert "ROC" in text and shown.count("combined") > 40 and "showModal" in text
   assert text.count('<figure class="above"') == sum(
       row["pred_label"] == "1" for row in table[:32] + table[-8:])
+
+
+def test_a_browser_shows_the_page_and_hears_a_click(found: pathlib.Path) -> None:
+  with browser.open_page(found / "index.html", width=1000) as page:
+    count = lambda selector: page.run(f"document.querySelectorAll({json.dumps(selector)}).length")
+    shown = "[...document.images].filter(picture => picture.naturalWidth && picture.width > 100)"
+    assert count("figure img") == page.run(f"{shown}.length") == 40
+    assert not count("dialog[open]")
+    page.click("figure:nth-of-type(2) img")
+    name = rows(found)[1]["image_path"]
+    assert f"2. {name}: " in page.run('document.querySelector("dialog[open] figcaption").innerText')
+    larger = 'document.querySelector("dialog img").width / document.querySelector("img").width'
+    assert page.run(larger) > 2 and count("dialog[open] tr") == 1 + len(TITLES)
+    page.click("dialog[open] img")
+    assert not count("dialog[open]")
+    page.run('document.querySelector("figure").focus({preventScroll: true})')
+    page.press("Return")
+    assert count("dialog[open] img") == 1
+    page.press("Escape")
+    assert not count("dialog[open]")
+    page.resize(400)  # Nothing but tables and curves is wider than a telephone.
+    assert page.run("document.documentElement.scrollWidth <= innerWidth")
+    assert page.complaints() == []
+
+
+@pytest.mark.parametrize("part, broken, complaint", [
+    ("showModal", "show_modal", "line "),
+    ('src="data:image/png;base64,', 'src="nowhere.png?', "loads file:"),
+])
+def test_a_browser_finds_what_is_broken(
+    found: pathlib.Path, tmp_path: pathlib.Path, part: str, broken: str, complaint: str
+) -> None:
+  """A script that fails, a picture that lies elsewhere: without this, the test above is blind."""
+  text = (found / "index.html").read_text()
+  (tmp_path / "page.html").write_text(text.replace(part, broken, 1))
+  with browser.open_page(tmp_path / "page.html") as page:
+    page.click("figure:nth-of-type(2) img")
+    complaints = page.complaints()
+    assert len(complaints) == 1 and complaints[0].startswith(complaint)
 
 
 def test_normal_beside_abnormal_and_nothing_known(

@@ -21,6 +21,7 @@ LOSSES = {
     "joint_latent_regressor": {"D", "G", "E", "D_real", "D_fake"},
     "autoencoder_l2": {"G", "E"},
     "autoencoder_l1": {"G", "E"},
+    "alad": {"JD", "D_xx", "D_zz", "G", "E", "D_real", "D_fake"},
 }
 ENCODER = {
     "NNC_e", "NNC_e-", "CLS_e-", "code_std_mean", "code_std_min", "EGr", "EGr_b", "EGg", "EGg_b"

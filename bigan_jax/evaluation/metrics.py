@@ -177,7 +177,7 @@ class Judge(NamedTuple):
     return [None if share is None else float(share) * 100 for share in right]
 
   def _reconstruct(self, snapshot: Snapshot, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-    G, E, _ = self.networks
+    G, E, *_ = self.networks
     return frozen.reconstruct(G, E, self.latents, snapshot.variables, self.views, images)
 
   def _classified(self, snapshot: Snapshot, features: jax.Array) -> float:

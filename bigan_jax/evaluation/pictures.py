@@ -90,7 +90,7 @@ def painter(judge: Judge, write: Write) -> Evaluator:
     picture = titled(grid(images, COLUMNS), f"{title}, epoch {snapshot.epoch}")
     write(name, snapshot.step, picture)
   def paint(snapshot: Snapshot) -> Results:
-    G, E, _ = judge.networks
+    G, E, *_ = judge.networks
     samples = frozen.apply(G, snapshot.variables["G"], judge.z[:ROWS * COLUMNS])
     show(snapshot, "samples", _pixels(judge, samples), "G(z)")
     if "E" in judge.objective.players:

@@ -24,7 +24,8 @@ svg { max-width: 100%; height: auto; } details { margin: .6rem 0; }
 
 def document(title: str, body: str, style: str = "") -> str:
   """A whole page; `style` comes after STYLE."""
-  head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}{style}</style>'
+  head = ('<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+          f"<title>{html.escape(title)}</title><style>{STYLE}{style}</style>")
   return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>'
 
 

@@ -16,7 +16,7 @@ from bigan_jax.data import files
 from bigan_jax.exchange import exported, hub, pictures, pretrained
 from bigan_jax.machine import devices
 from bigan_jax.models import latents
-from bigan_jax.training.objectives import OBJECTIVES
+from bigan_jax.training.objectives import OBJECTIVES, twins
 
 Activations = dict[str, jax.Array]
 Shape = tuple[int, ...]
@@ -42,8 +42,10 @@ class Model(NamedTuple):
     layers: {layer of E: shape of its activation, without the batch}.
     sizes: {network that there is: number of its parameters}.
     feature_layer: whose activations are the features that the paper judges.
-    hidden_layer: of D, the last before its logit.
+    hidden_layer: of D and of D_xx, the last before its logit.
     config: of the training run. step: after how many updates. metrics: the evaluation there.
+    D_xx: of an ALAD's run folder, x and another picture of that shape -> (logits [B] of "twice x",
+      {layer: activation}). None without one: exports have none.
   """
 
   E: Callable[[chex.Array], tuple[jax.Array, Activations]] | None
@@ -62,6 +64,7 @@ class Model(NamedTuple):
   config: ml_collections.ConfigDict
   step: int
   metrics: dict[str, Any]
+  D_xx: Callable[[chex.Array, chex.Array], tuple[jax.Array, Activations]] | None = None
 
   def __repr__(self) -> str:
     """Six lines at most."""
@@ -111,17 +114,25 @@ def judge(
     return network.apply(variables, *pair)
 
 
+def judge_twins(
+    network: nn.Module, variables: chex.ArrayTree, x: jax.Array, other: jax.Array
+) -> tuple[jax.Array, Activations]:
+  """`judge` of D_xx: whether `other` is x, both [B, H, W, C]."""
+  return judge(network, variables, twins(x, other))
+
+
 def read(path: str, step: str | int = "latest") -> pretrained.Pretrained:
   """All networks of a run folder or an exported one, here or on the Hub; errors as pretrained.read.
 
-  D may be missing in an export: older ones held it for plain GANs alone.
+  D may be missing in an export: older ones held it for plain GANs alone. D_xx and D_zz always are.
   """
   devices.check()
   path = hub.folder(path)
   found, folder = pretrained.read(path, ("G",), step), pathlib.Path(path).expanduser()
   players = OBJECTIVES[found.config.objective].players
   if exported.is_export(folder):
-    players = tuple(p for p in players if p != "D" or p in exported.players(folder))
+    held = exported.players(folder)
+    players = tuple(p for p in players if not p.startswith("D") or p in held)
   return pretrained.read(path, players, found.step)
 
 
@@ -165,11 +176,15 @@ def assemble(found: pretrained.Pretrained, path: str) -> Model:
   if "D" in variables:
     run = functools.partial(judge, networks.D, variables["D"])
     D = _checked(run, "D", judged_shapes(config))
+  D_xx = None
+  if "D_xx" in variables:
+    run = functools.partial(judge_twins, networks.D_xx, variables["D_xx"])
+    D_xx = _checked(run, "D_xx", {"x": image_shape, "another": image_shape})
   sizes = {name: sum(a.size for a in jax.tree.leaves(v["params"])) for name, v in variables.items()}
   return Model(
       E, G, D, functools.partial(pictures.preprocess, how=how), how, how.value_range, how.shape,
       image_shape, model.latent_dim, layers, sizes, networks.E.feature_layer,
-      networks.D.feature_layer, config, step, metrics,
+      networks.D.feature_layer, config, step, metrics, D_xx,
   )
 
 

@@ -79,11 +79,13 @@ class Discriminator(nn.Module):
     width: units of each hidden layer.
     z_output: let z enter the output layer too, as the paper's text says (section 4); the
       authors' code stops at the last hidden layer.
+    norm: "batch", of the second hidden layer; or "spectral", as in dcgan.Discriminator.
     axis_name: device axis of the batch statistics.
   """
 
   width: int = 1024
   z_output: bool = True
+  norm: str = "batch"
   axis_name: str | None = None
   feature_layer: ClassVar[str] = "fc2"
 
@@ -92,12 +94,16 @@ class Discriminator(nn.Module):
       self, x: jax.Array, z: jax.Array | None = None, train: bool = False, batches: int = 1
   ) -> tuple[jax.Array, Activations]:
     """Judges `batches` stacked batches at once, x: [batches * B, H, W, C]."""
-    fc1 = leaky_relu(linear(self.width, "fc1")(x.reshape(x.shape[0], -1)))
-    fc2 = linear(self.width, "fc2")(fc1)
+    bias = self.norm == "spectral"
+    score = lambda name, h: linear(1, name, stddev=0.02 if bias else 0)(h)
+    fc1 = leaky_relu(linear(self.width, "fc1", bias=bias)(x.reshape(x.shape[0], -1)))
+    fc2 = linear(self.width, "fc2", bias=bias)(fc1)
     if z is not None:
       fc2 = fc2 + linear(self.width, "fc2_z")(z)
-    fc2 = leaky_relu(BatchNorm(axis_name=self.axis_name, name="fc2_bn")(fc2, train, batches))
-    logits = linear(1, "out", stddev=0)(fc2)
+    if not bias:
+      fc2 = BatchNorm(axis_name=self.axis_name, name="fc2_bn")(fc2, train, batches)
+    fc2 = leaky_relu(fc2)
+    logits = score("out", fc2)
     if z is not None and self.z_output:
-      logits = logits + linear(1, "out_z", stddev=0)(z)
+      logits = logits + score("out_z", z)
     return jnp.squeeze(logits, -1), {"fc1": fc1, "fc2": fc2}

@@ -6,10 +6,11 @@ from typing import Any
 
 OBJECTIVES = (
     "bigan", "gan", "latent_regressor", "joint_latent_regressor", "autoencoder_l2",
-    "autoencoder_l1",
+    "autoencoder_l1", "alad",
 )
+SHOWS_E_SAMPLES = ("latent_regressor", "joint_latent_regressor", "alad")  # E must see what G makes
 RECIPES = ("paper", "official")
-MODERN = (*RECIPES, "modern")  # of configs of photos, for variants with a D
+MODERN = (*RECIPES, "modern")  # of configs of photos, for the paper's variants with a D
 SIZES = ("full", "small")
 DERIVED = ("objective", "recipe", "job")  # fields that only name what others were set to
 
@@ -57,8 +58,11 @@ def parse_argument(
 
 
 def of_variant(recipes: tuple[str, ...], variant: str) -> tuple[str, ...]:
-  """The recipes that a variant has: an autoencoder has no game to be played otherwise."""
-  return RECIPES if variant.startswith("autoencoder") else recipes
+  """The recipes that a variant has: an autoencoder has no game to be played otherwise.
+
+  Of ALAD's three games, nobody has said how.
+  """
+  return RECIPES if variant.startswith("autoencoder") or variant == "alad" else recipes
 
 
 def _typed(key: str, value: str, default: Any) -> Any:

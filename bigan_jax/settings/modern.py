@@ -56,6 +56,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
 def _validate_game(config: ml_collections.ConfigDict) -> None:
   """Raises ValueError for a field that the objective has no use for, or that needs another."""
   objective, D = config.objective, config.model.D
+  if objective == "alad":
+    _refuse_for_alad(config)
   for name, value in (("augment", config.augment), ("loss", config.loss)):
     if objective.startswith("autoencoder") and value not in ("", LOSSES[0]):
       raise ValueError(f"config.{name} is {value!r}, which is for a game with D, but {objective}"
@@ -75,3 +77,14 @@ def _validate_game(config: ml_collections.ConfigDict) -> None:
     raise ValueError(f"config.model.D.unary needs layers for z and for pairs, but"
                      f" config.model.D.hidden, their units, is {D.get('hidden', 0)}: give it such"
                      " as 512.")
+
+
+def _refuse_for_alad(config: ml_collections.ConfigDict) -> None:
+  """Raises ValueError for a field that says how one game is played: ALAD has three."""
+  given = {"loss": config.loss, "augment": config.augment, "views": config.views,
+           "model.D.unary": config.model.D.get("unary"),
+           "model.E.stochastic": config.model.E.get("stochastic")}
+  for name, value in given.items():
+    if value and value != LOSSES[0]:
+      raise ValueError(f"config.{name} is {value!r}, which is for a game of D alone, but alad has"
+                       f" three: leave it out, or take objective {JOINT}.")

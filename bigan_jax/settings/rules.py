@@ -5,7 +5,7 @@ from typing import Any
 import ml_collections
 
 from bigan_jax.settings import modern
-from bigan_jax.settings.arguments import OBJECTIVES, nearest
+from bigan_jax.settings.arguments import OBJECTIVES, SHOWS_E_SAMPLES, nearest
 from bigan_jax.settings.measures import CRITERIA
 from bigan_jax.settings.training import data_section
 
@@ -172,7 +172,7 @@ def _validate_sizes(config: ml_collections.ConfigDict) -> None:
         f"config.data.edge is {config.data.edge}, but E sees crops of {encoder_side} pixels: let "
         "it be at least that."
     )
-  if encoder_side != side and config.objective.endswith("latent_regressor"):
+  if encoder_side != side and config.objective in SHOWS_E_SAMPLES:
     raise ValueError(
         f"{config.objective} shows E the images of G, but E sees {encoder_side} pixels and G makes "
         f"{side}: take the config in which they are equal."

@@ -126,6 +126,7 @@ def permutation_invariant(argument: str) -> ml_collections.ConfigDict:
   config.model.D = ml_collections.ConfigDict()
   config.model.D.width = 1024  # units of each hidden layer
   config.model.D.z_output = not official  # section 4: "each linear layer thereafter"
+  config.model.D.norm = "batch"  # as in the paper; or "spectral", and biases
   return config
 
 

@@ -10,6 +10,7 @@ import optax
 from bigan_jax.data.batch import Batch
 from bigan_jax.models import latents, precision
 from bigan_jax.training import train_step
+from bigan_jax.training.objectives import twins
 from bigan_jax.training.train_step import Metrics, Run, Setup
 
 
@@ -33,9 +34,9 @@ def calibration_step(
 ) -> tuple[Calibration, Metrics]:
   """One step of calibration; no player's parameters change (reference section 6).
 
-  The statistics of E and D come from real images alone, those of G from z (or from codes, where
-  the objective never shows it anything else). The classifier sees training-mode features and
-  learns at the main schedule's current `rate`.
+  The statistics of E and D come from real images alone, those of D_zz and G from z
+  (of G from codes, where the objective never shows it anything else). The classifier sees
+  training-mode features and learns at the main schedule's current `rate`.
 
   Args:
     labels: classes [B] of batch.x_encoder, int32.
@@ -63,6 +64,9 @@ def calibration_step(
     pairs = ((batch.x, code), (G_z, z)) if joint else ((batch.x,), (G_z,))
     calibrate("D", *pairs[0])
     metrics["accuracy"] = accuracies(*run.judge(*pairs))
+  for player, real in (("D_xx", batch.x), ("D_zz", z)):
+    if player in players:
+      calibrate(player, twins(real, real))
   judged = setup.objective.judged
   features = activations[judged][getattr(setup.networks, judged).feature_layer]
   classifier, opt_state = classifier_update(setup, carry, features, labels, rate)

@@ -16,9 +16,9 @@ from bigan_jax.training.state import TrainState
 from bigan_jax.training.timetable import Timetable
 from bigan_jax.training.train_step import Metrics
 
-COLUMNS = ("epoch", "JD", "D", "G", "E", "NND", "NNC_e", "NNC_e-", "NNC_d", "CLS_e-", "CLS_d",
-           "EGr", "EGr_b", "EGg", "EGg_b", "AUROC")
-LOSSES = ("JD", "D", "G", "E")
+COLUMNS = ("epoch", "JD", "D", "D_xx", "D_zz", "G", "E", "NND", "NNC_e", "NNC_e-", "NNC_d",
+           "CLS_e-", "CLS_d", "EGr", "EGr_b", "EGg", "EGg_b", "AUROC")
+LOSSES = ("JD", "D", "D_xx", "D_zz", "G", "E")
 SCREEN = 20  # rows of a table, after which its header is printed again
 
 Item = TypeVar("Item")

@@ -3,8 +3,8 @@
 Each objective maps (run, batch, z) to one loss a player; a player learns from its own loss alone,
 and all players are updated simultaneously from this one forward pass. `run(name, *inputs)` applies
 a network in training mode; `run.encode(x)` is the code E(x), and `run.regress(x, z)` its error
-against z; `run.judge(real, fake)` applies D to two batches in one product, each with batch
-statistics of its own.
+against z; `run.judge(real, fake)` applies D, or another by its name, to two batches in one product,
+each with batch statistics of its own.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class Run(Protocol):
   def regress(self, x: jax.Array, z: jax.Array) -> jax.Array: ...
 
   def judge(
-      self, real: tuple[jax.Array, ...], fake: tuple[jax.Array, ...]
+      self, real: tuple[jax.Array, ...], fake: tuple[jax.Array, ...], name: str = "D"
   ) -> tuple[jax.Array, jax.Array]: ...
 
 
@@ -76,6 +76,29 @@ def bigan(run: Run, batch: Batch, z: jax.Array) -> Losses:
   real, fake = run.judge((g_X_x, E_x), (G_z, g_Z_z))
   inverse = -inverse_value(real, fake) / 2
   return {"D": -value(real, fake) / 2, "G": inverse, "E": inverse}
+
+
+def twins(a: jax.Array, b: jax.Array) -> jax.Array:
+  """Two pictures [B, H, W, C], one above the other, or two codes [B, d], one after the other."""
+  return jnp.concatenate([a, b], axis=1)
+
+
+def alad(run: Run, batch: Batch, z: jax.Array) -> Losses:
+  """BiGAN, and two games more about what comes back: D_xx's of pictures and D_zz's of codes.
+
+  D_xx tells (x, x) from (x, G(E(x))), D_zz (z, z) from (z, E(G(z))). Each D climbs V of its own
+  pairs; G and E climb Lambda of all three (Zenati et al., "Adversarially Learned Anomaly
+  Detection", arXiv 1812.02288, and the authors' code). All are halved, as BiGAN's are.
+  """
+  x, E_x, G_z = batch.x, run.encode(batch.x_encoder), run("G", z)
+  games = {
+      "D": run.judge((x, E_x), (G_z, z)),
+      "D_xx": run.judge((twins(x, x),), (twins(x, run("G", E_x)),), "D_xx"),
+      "D_zz": run.judge((twins(z, z),), (twins(z, run.encode(G_z)),), "D_zz"),
+  }
+  inverse = -sum(inverse_value(*logits) for logits in games.values()) / 2
+  losses = {player: -value(*logits) / 2 for player, logits in games.items()}
+  return losses | {"G": inverse, "E": inverse}
 
 
 def gan(run: Run, batch: Batch, z: jax.Array) -> Losses:
@@ -125,7 +148,7 @@ class Objective(NamedTuple):
 
   Attributes:
     losses: (run, batch, z) -> {player: loss}.
-    players: the networks that exist under it.
+    players: the networks that exist under it; names of discriminators begin with D.
     joint: D judges pairs (x, z) rather than x alone.
     encodes: G is only ever given codes E(x), never z ~ p(z); it is calibrated on them too.
     judged: the network whose features are the method's result.
@@ -155,4 +178,5 @@ OBJECTIVES = {
     "joint_latent_regressor": Objective(joint_latent_regressor, ("G", "E", "D")),
     "autoencoder_l2": Objective(autoencoder_l2, ("G", "E"), encodes=True),
     "autoencoder_l1": Objective(autoencoder_l1, ("G", "E"), encodes=True),
+    "alad": Objective(alad, ("G", "E", "D", "D_xx", "D_zz"), joint=True),
 }

@@ -19,7 +19,7 @@ class TrainState(NamedTuple):
 
   step: number of updates done, int32.
   params, opt_state: one entry for each player; every player has an optimiser of its own.
-  vectors: of a D with spectral norms, {"D": see models/spectral.py}; {} without them.
+  vectors: of D and its like with spectral norms, {"D": see models/spectral.py}; {} without them.
   average: exponentially weighted means of the parameters of E and G; {} without them.
   """
 
@@ -140,9 +140,10 @@ def initial_state(
   params = {p: v["params"] for p, v in variables.items()}
   opt_state = {p: tx.init(v) for p, v in params.items()}
   batch_stats = {p: v["batch_stats"] for p, v in variables.items()}
-  normed = [p for p in params if model[p].get("norm") == "spectral"]
+  judges = [p for p in params if p.startswith("D")]
+  normed = judges if model.D.get("norm") == "spectral" else []
   vectors = {p: spectral.start(params[p]) for p in normed}
-  average = {p: params[p] for p in params if p != "D"} if averaged else {}
+  average = {p: params[p] for p in params if p not in judges} if averaged else {}
   return TrainState(jnp.zeros((), jnp.int32), params, opt_state, vectors, average), batch_stats
 
 

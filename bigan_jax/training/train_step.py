@@ -94,7 +94,7 @@ class Run(NamedTuple):
     """(output, activations), and with `batch_stats` given, ((output, activations), new ones).
 
     Args:
-      batches: for D alone: how many stacked batches the inputs are.
+      batches: for D and its like alone: how many stacked batches the inputs are.
     """
     params = spectral.fold(self.params[name], self.vectors.get(name, {}))
     variables = {"params": precision.narrow_kernels(params, self.precision)}
@@ -124,11 +124,11 @@ class Run(NamedTuple):
     return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(told, self.turns))
 
   def judge(
-      self, real: tuple[jax.Array, ...], fake: tuple[jax.Array, ...]
+      self, real: tuple[jax.Array, ...], fake: tuple[jax.Array, ...], name: str = "D"
   ) -> tuple[jax.Array, jax.Array]:
     """D's logits of two batches, [B] each, or [B, 3] in parts, as one product of 2 B rows."""
     x, *z = (jnp.concatenate(pair) for pair in zip(real, fake, strict=True))
-    logits, _ = self.apply("D", [self.look(x), *z], batches=2)
+    logits, _ = self.apply(name, [self.look(x), *z], batches=2)
     return tuple(jnp.split(logits, 2))
 
 
@@ -245,4 +245,4 @@ def players_in_turn(
   if not setup.discriminator_steps:
     return None
   ds_turn = step % (setup.discriminator_steps + 1) < setup.discriminator_steps
-  return {p: ds_turn if p == "D" else ~ds_turn for p in players}
+  return {p: ds_turn if p.startswith("D") else ~ds_turn for p in players}

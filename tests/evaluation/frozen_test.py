@@ -94,7 +94,7 @@ def test_an_image_is_described_alike_in_any_company(made: Frozen, player: str) -
 
 def test_a_reconstruction_is_G_of_the_squashed_code(made: Frozen) -> None:
   """Reference section 3: G receives 2 sigmoid(a) - 1 of E's logits a."""
-  G, E, _ = made.networks
+  G, E, *_ = made.networks
   x, back = frozen.reconstruct(G, E, "uniform", made.variables, view, IMAGES[:20])
   logits = frozen.apply(E, made.variables["E"], x)
   code = 2 / (1 + np.exp(-np.asarray(logits))) - 1

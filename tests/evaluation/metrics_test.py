@@ -179,6 +179,7 @@ NAMES = {
     "joint_latent_regressor": SAMPLES | ENCODER | {"NNC_d"},
     "autoencoder_l2": SAMPLES | ENCODER,
     "autoencoder_l1": SAMPLES | ENCODER,
+    "alad": SAMPLES | ENCODER,
 }
 
 

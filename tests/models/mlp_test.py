@@ -44,6 +44,21 @@ def test_parameter_counts_of_the_paper_recipe() -> None:
   assert count(PAPER, joint=False)["D"] == 1_852_416
 
 
+@pytest.mark.parametrize("norm", ["batch", "spectral"])
+def test_parameter_counts_of_alad(norm: str) -> None:
+  """D_xx sees two pictures, D_zz two codes; with spectral norms hidden layers have biases."""
+  model = config({"G": {}, "E": {}, "D": {"norm": norm}})
+  variables = jax.eval_shape(
+      lambda: models.initialise(models.build(model), model, ("D_xx", "D_zz"), True, KEY)
+  )
+  layers = {p: (i * o, o * o, o) for p, i, o in (("D_xx", 2 * 784, 1024), ("D_zz", 2 * 50, 256))}
+  for player, found in variables.items():
+    biases = 2 * layers[player][2] if norm == "spectral" else 0
+    count = sum(a.size for a in jax.tree.leaves(found["params"]))
+    assert count == sum(layers[player]) + biases
+    assert bool(found["batch_stats"]) == (norm == "batch")
+
+
 @pytest.mark.parametrize("fields", [OFFICIAL, PAPER], ids=["official", "paper"])
 def test_initial_values(fields: dict[str, dict]) -> None:
   model = config({player: {"width": 256, **own} for player, own in fields.items()})

@@ -46,8 +46,8 @@ class Script:
   def regress(self, x: jax.Array, z: jax.Array) -> jax.Array:
     return latents.reconstruction_error(self("E", x), z)
 
-  def judge(self, real: tuple, fake: tuple) -> tuple[jax.Array, jax.Array]:
-    self.calls.append(("judge", (real, fake)))
+  def judge(self, real: tuple, fake: tuple, name: str = "D") -> tuple[jax.Array, jax.Array]:
+    self.calls.append((f"judge by {name}", (real, fake)))
     return jnp.asarray(REAL), jnp.asarray(FAKE)
 
 
@@ -64,14 +64,21 @@ BY_HAND = {  # reference section 4
     },
     "autoencoder_l2": dict.fromkeys("GE", np.sqrt(4 * 0.5**2)),
     "autoencoder_l1": dict.fromkeys("GE", 4 * 0.5),
+    "alad": dict.fromkeys(("D", "D_xx", "D_zz"), JUDGED) | dict.fromkeys("GE", 3 * OPPOSITE),
 }
 CODE = np.tanh(LOGITS / 2)
 ASKED = {
-    "bigan": [("E", (X_ENCODER,)), ("G", (Z,)), ("judge", ((X, CODE), (MADE, Z)))],
-    "gan": [("G", (Z,)), ("judge", ((X,), (MADE,)))],
-    "latent_regressor": [("G", (Z,)), ("judge", ((X,), (MADE,))), ("E", (MADE,))],
+    "bigan": [("E", (X_ENCODER,)), ("G", (Z,)), ("judge by D", ((X, CODE), (MADE, Z)))],
+    "gan": [("G", (Z,)), ("judge by D", ((X,), (MADE,)))],
+    "latent_regressor": [("G", (Z,)), ("judge by D", ((X,), (MADE,))), ("E", (MADE,))],
     "autoencoder_l2": [("E", (X_ENCODER,)), ("G", (CODE,))],
 }
+TWINS = functools.partial(np.concatenate, axis=1)
+ASKED["alad"] = [
+    ("E", (X_ENCODER,)), ("G", (Z,)), ("judge by D", ((X, CODE), (MADE, Z))),
+    ("G", (CODE,)), ("judge by D_xx", ((TWINS([X, X]),), (TWINS([X, MADE]),))),
+    ("E", (MADE,)), ("judge by D_zz", ((TWINS([Z, Z]),), (TWINS([Z, CODE]),))),
+]
 ASKED["joint_latent_regressor"] = ASKED["latent_regressor"]
 ASKED["autoencoder_l1"] = ASKED["autoencoder_l2"]
 

@@ -93,7 +93,7 @@ def save(variant: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("devices, variant", [
-    (8, "bigan"), (2, "latent_regressor,recipe=official"),  # most shares, and fewest
+    (8, "bigan"), (2, "alad,recipe=official"),  # most shares, and fewest
 ])
 def test_several_devices_give_the_result_of_one(
     devices: int, variant: str, tmp_path: pathlib.Path

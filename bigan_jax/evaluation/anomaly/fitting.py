@@ -72,10 +72,20 @@ def choose(model: loaded.Model, score: str) -> str:
   if not able:
     raise ValueError(f"No score can be had of {players} alone: export the run again, or name its "
                      "folder.")
+  if score == scores.ALAD and not model.D_xx:
+    raise ValueError(f"The score {score} is D_xx's, which {_without_D_xx(model)}.")
   if score and score not in able:
     raise ValueError(f"The score {score} cannot be had of {players} of {model.config.objective}: "
                      f"choose from {', '.join(able)}.")
   return score or scores.default(model)
+
+
+def _without_D_xx(model: loaded.Model) -> str:
+  """Why there is no D_xx, and what to do."""
+  if model.config.objective == "alad":
+    return "stays in the run folder: name that instead of the export"
+  return (f"{model.config.objective} does not train: train with --config=FILE.py:alad, or choose"
+          f" from {', '.join(scores.available(model))}")
 
 
 def check_contamination(contamination: float) -> None:

@@ -17,12 +17,14 @@ from bigan_jax.exchange import blocks, loaded
 
 MOST, LEAST = 32, 8  # pictures shown
 BINS = 50
-PANELS = "picture, reconstruction, where they differ"
+PANELS = "Each is a picture, its reconstruction, and where they differ"
 STYLE = """
-figure { cursor: zoom-in; width: 15rem; } figure img { width: 100%; }
-figure.above img { border-color: #c0392b; } figure .scroll { display: none; }
-figcaption { overflow-wrap: anywhere; } dialog { border: 1px solid #999; max-width: 90vw; }
-dialog figure { cursor: zoom-out; width: 44rem; max-width: 100%; }
+th, td { white-space: nowrap; } .scroll svg { min-width: 48rem; }
+figure { cursor: zoom-in; width: 15rem; max-width: 100%; }
+figure img { width: 100%; box-sizing: border-box; } figure .scroll { display: none; }
+figure.above img { border: 2px solid #c0392b; } figcaption { overflow-wrap: anywhere; }
+dialog { border: 1px solid #999; box-sizing: border-box; max-width: 94vw; max-height: 94vh; }
+dialog figure { cursor: zoom-out; width: 44rem; margin: 0; }
 dialog figure .scroll { display: block; }
 """
 SCRIPT = """<script>
@@ -74,7 +76,7 @@ def page(model: loaded.Model, verdict: Verdict, images: np.ndarray) -> str:
       f" {verdict.threshold:.4g} of the score <b>{verdict.score}</b>:"
       f" {html.escape(scores.TITLES[verdict.score])}.</p>",
       _measures(verdict.metrics),
-      drawing(verdict),
+      f'<div class="scroll">{drawing(verdict)}</div>',
       f"<h2>The most suspicious</h2><p>{PANELS if model.E else 'The pictures'}. A red frame: above "
       f"the threshold. Click one to see it larger.</p>{''.join(figures[:least])}",
   ]

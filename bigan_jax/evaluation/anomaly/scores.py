@@ -1,7 +1,8 @@
 """Anomaly scores that a picture has by itself, from a BiGAN's networks: higher is stranger.
 
 x is the picture, x' = G(E(x)) its reconstruction, f the last hidden layer of D. EGBAD is Zenati et
-al., "Efficient GAN-Based Anomaly Detection", arXiv 1802.06222, and its authors' code.
+al., "Efficient GAN-Based Anomaly Detection", arXiv 1802.06222, and its authors' code; ALAD theirs
+too, "Adversarially Learned Anomaly Detection", arXiv 1812.02288.
 """
 
 import functools
@@ -22,8 +23,10 @@ TITLES = {
     "discriminator": "cross-entropy of D(x, E(x)) against real",
     "code": "mean |E(x) - E(x')|",
     "neighbours": "mean distance of E's last hidden layer to the nearest normal pictures",
+    "alad": "ALAD: sum |f(x, x) - f(x, x')| of D_xx's last hidden layer",
     "combined": "mean of pixels and neighbours, each standardised by held-out normal pictures",
 }
+ALAD = "alad"  # of a D_xx, which most networks do not come with
 COMBINED = ("pixels", "neighbours")  # those that `combined` is of
 PREFERRED = ("combined", "neighbours", "pixels", "discriminator")  # the first that there is
 FEATURES = "e-"  # beside the scores: what `neighbours` compares
@@ -47,6 +50,7 @@ def available(model: loaded.Model) -> tuple[str, ...]:
     return ("discriminator",) if judged else ()
   lacking = set() if judged else {"features", "egbad", "discriminator"}
   lacking |= set() if model.encoder_shape == model.image_shape else {"code"}
+  lacking |= set() if model.D_xx else {"alad"}
   return tuple(name for name in TITLES if name not in lacking)
 
 
@@ -87,6 +91,9 @@ def measure(model: loaded.Model, images: chex.Array) -> dict[str, jax.Array]:
     found["features"] = mean_distance(f, f_back)
     found["egbad"] = egbad(Look(x, back), f, f_back, model.value_range)
     found["discriminator"] = discriminator(logits)
+  if model.D_xx:
+    f, f_back = (model.D_xx(x, other)[1][model.hidden_layer] for other in (x, back))
+    found["alad"] = distance(f, f_back)
   return found
 
 
@@ -96,13 +103,18 @@ def mean_distance(a: jax.Array, b: jax.Array) -> jax.Array:
   return jnp.mean(jnp.abs(a - b).reshape(a.shape[0], -1), axis=1)
 
 
+@jax.jit
+def distance(a: jax.Array, b: jax.Array) -> jax.Array:
+  """Sum of absolute differences of each of [B, ...] to its pair: [B]."""
+  return jnp.sum(jnp.abs(a - b).reshape(a.shape[0], -1), axis=1)
+
+
 @functools.partial(jax.jit, static_argnames="value_range")
 def egbad(pair: Look, f: jax.Array, f_back: jax.Array, value_range: Range) -> jax.Array:
   """0.9 sum |x - x'| + 0.1 sum |f - f'|: [B]; pixels as in the authors' code, from -1 to 1."""
   low, high = value_range
-  total = lambda a, b: jnp.sum(jnp.abs(a - b).reshape(a.shape[0], -1), axis=1)
-  pixels = total(pair.x, pair.back) * (2 / (high - low))
-  return (1 - EGBAD_WEIGHT) * pixels + EGBAD_WEIGHT * total(f, f_back)
+  pixels = distance(pair.x, pair.back) * (2 / (high - low))
+  return (1 - EGBAD_WEIGHT) * pixels + EGBAD_WEIGHT * distance(f, f_back)
 
 
 @jax.jit

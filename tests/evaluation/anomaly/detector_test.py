@@ -39,7 +39,7 @@ def detector(models: dict[str, loaded.Model]) -> bigan_jax.AnomalyDetector:
 def test_every_score_is_what_its_name_says(detector: bigan_jax.AnomalyDetector) -> None:
   model, images = detector.model_, pictures(OTHERS, 1)
   found = detector.scores(images)
-  assert tuple(found) == tuple(scores.TITLES)
+  assert set(found) == set(scores.TITLES) - {scores.ALAD}
   x = np.float32(images) / 255
   code, layers = model.E(x)
   back = np.asarray(model.G(code))
