@@ -10,7 +10,7 @@ OBJECTIVES = (
 )
 SHOWS_E_SAMPLES = ("latent_regressor", "joint_latent_regressor", "alad")  # E must see what G makes
 RECIPES = ("paper", "official")
-MODERN = (*RECIPES, "modern")  # of configs of photos, for the paper's variants with a D
+MODERN = (*RECIPES, "modern")  # of configs of photos
 SIZES = ("full", "small")
 DERIVED = ("objective", "recipe", "job")  # fields that only name what others were set to
 
@@ -48,21 +48,12 @@ def parse_argument(
       values[key] = _typed(key, value, defaults[key])
   if variant not in variants:
     raise ValueError(f"Unknown variant {variant!r}: {nearest(variant, variants)}")
-  recipe, recipes = values.get("recipe", "paper"), of_variant(recipes, variant)
+  recipe = values.get("recipe", "paper")
   if recipe not in recipes:
-    where = f" of {variant}" if recipe in MODERN else ""
-    raise ValueError(f"Unknown recipe {recipe!r}{where}: {nearest(recipe, recipes)}")
+    raise ValueError(f"Unknown recipe {recipe!r}: {nearest(recipe, recipes)}")
   if values.get("size", "full") not in SIZES:
     raise ValueError(f"Unknown size {values['size']!r}: {nearest(values['size'], SIZES)}")
   return variant, values
-
-
-def of_variant(recipes: tuple[str, ...], variant: str) -> tuple[str, ...]:
-  """The recipes that a variant has: an autoencoder has no game to be played otherwise.
-
-  Of ALAD's three games, nobody has said how.
-  """
-  return RECIPES if variant.startswith("autoencoder") or variant == "alad" else recipes
 
 
 def _typed(key: str, value: str, default: Any) -> Any:

@@ -17,6 +17,7 @@ from bigan_jax.settings import downstream
 from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.state import initial_state, optimiser
 from configs import imagenet, linear_probe
+from tests import modern_parts
 
 
 def job(encoder: pathlib.Path, **changes: object) -> ml_collections.ConfigDict:
@@ -165,7 +166,7 @@ def test_layers_of_D_that_see_x_alone_are_found_in_its_program(
     tiny: Callable, made_up: Callable
 ) -> None:
   perceptron, photos = tiny("bigan"), imagenet.get_config("bigan")
-  parts = imagenet.get_config("bigan,recipe=modern")
+  parts = modern_parts.take(imagenet.get_config("bigan"))
   photos.model.D.width = parts.model.D.width = 1
   trunk = ("conv1", "conv2", "conv3", "conv4")
   for config, expected in ((perceptron, ("fc1",)), (photos, ("conv1",)), (parts, trunk)):

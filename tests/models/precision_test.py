@@ -9,6 +9,7 @@ from bigan_jax.models import precision
 from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.train_step import Run
 from configs import cifar10, digits, imagenet
+from tests import modern_parts
 
 PARAMS = {
     "fc1": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)},
@@ -29,7 +30,7 @@ def test_others_leave_everything_as_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("config", [
-    digits.get_config(), imagenet.get_config(), cifar10.get_config("bigan,recipe=modern"),
+    digits.get_config(), imagenet.get_config(), modern_parts.take(cifar10.get_config()),
 ])
 def test_every_large_activation_is_of_the_narrow_type(config: object) -> None:
   """A float32 array that slipped in would widen all that follows, and cost twice the time."""

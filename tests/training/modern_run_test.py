@@ -17,14 +17,14 @@ from bigan_jax.runs import checkpoints
 from bigan_jax.training import learner, parallel
 from bigan_jax.training.state import TrainState, initial_state
 from configs import cifar10
-from tests import other_devices, run_folders
+from tests import modern_parts, other_devices, run_folders
 
 SIZES = (40, 20)  # pictures to train on, and to judge; 3 steps an epoch
 
 
 def config(**changes: object) -> ml_collections.ConfigDict:
   """Everything at once: the recipe, and the parts that it leaves out."""
-  found = cifar10.get_config("bigan,recipe=modern")
+  found = modern_parts.take(cifar10.get_config("bigan"))
   found.update_from_flattened_dict({
       "data.name": "fake", "batch_size": 16, "epochs": 2, "calibration_steps": 2,
       "eval.images": 20, "eval.references": 20, "eval.samples": 100, "save_every": 1,
