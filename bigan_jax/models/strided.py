@@ -16,7 +16,9 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-CHUNK_BYTES = 8 << 20  # of patches at a time; 4 to 32 MiB are alike, all at once twice as slow
+# Of patches at a time, or as many as the kernel has, so that it is not read for a few rows. All at
+# once take twice as long, 8 MiB of CIFAR-10's up to a fifth longer (docs/roofline.md).
+CHUNK_BYTES = 2 << 20
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 Size = tuple[int, int]
 Shape = tuple[int, int, int]
@@ -230,35 +232,37 @@ def _by_group(
 
 def _patches_convolve(window: Window, x: jax.Array, kernel: jax.Array) -> jax.Array:
   k, matrix = kernel.shape[0], kernel.reshape(-1, kernel.shape[-1])
-  chunks = _chunks(x, _images(x.shape[1:], k, window))
+  chunks = _chunks(x, _images(x.shape[1:], k, window, kernel.shape[-1]))
   return _joined(lax.map(lambda x: _patches(x, k, window) @ matrix, chunks), x.shape[0])
 
 
 def _patches_transposed(window: Window, y: jax.Array, kernel: jax.Array, size: Size) -> jax.Array:
   k, matrix = kernel.shape[0], kernel.reshape(-1, kernel.shape[-1]).T
   shape = (*size, kernel.shape[2])
-  chunks = _chunks(y, _images(shape, k, window))
+  chunks = _chunks(y, _images(shape, k, window, kernel.shape[-1]))
   return _joined(lax.map(lambda y: _sum_patches(y @ matrix, shape, k, window), chunks), y.shape[0])
 
 
 def _patches_kernel_gradient(window: Window, x: jax.Array, y: jax.Array, k: int) -> jax.Array:
   channels, features = x.shape[-1], y.shape[-1]
-  everywhere = (((0, 1, 2), (0, 1, 2)), ((), ()))
+  rows = (((0,), (0,)), ((), ()))
   def add(total: jax.Array, chunk: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-    patches = _patches(chunk[0], k, window)
-    part = lax.dot_general(chunk[1], patches, everywhere, preferred_element_type=total.dtype)
-    return total + part, None
+    # As matrices, else XLA transposes y first: 4 instead of 3 ms for three input channels.
+    patches = _patches(chunk[0], k, window).reshape(-1, total.shape[-1])
+    y = chunk[1].reshape(-1, features)
+    return total + lax.dot_general(y, patches, rows, preferred_element_type=total.dtype), None
 
-  images = _images(x.shape[1:], k, window)
+  images = _images(x.shape[1:], k, window, features)
   zeros = jnp.zeros((features, k * k * channels), jnp.promote_types(x.dtype, jnp.float32))
   total, _ = lax.scan(add, zeros, (_chunks(x, images), _chunks(y, images)))
   return total.T.reshape(k, k, channels, features).astype(x.dtype)
 
 
-def _images(shape: Shape, k: int, window: Window) -> int:
+def _images(shape: Shape, k: int, window: Window, features: int) -> int:
   """How many images' patches fit into a chunk: a power of two, as batches mostly are."""
   rows, columns = (window.positions(n, k) for n in shape[:2])
-  fitting = CHUNK_BYTES // (4 * rows * columns * k * k * shape[2])
+  patch = 4 * k * k * shape[2]
+  fitting = max(CHUNK_BYTES, patch * features) // (patch * rows * columns)
   return 1 << max(fitting, 1).bit_length() - 1
 
 
@@ -278,17 +282,19 @@ def _joined(chunks: jax.Array, batch: int) -> jax.Array:
 def _patches(x: jax.Array, k: int, window: Window) -> jax.Array:
   """x [B, H, W, C] -> [B, H', W', k * k * C], each patch in the order of a kernel's entries.
 
-  Made of few long slices: one row of pixels, as many as the stride, is contiguous in `tiles`.
+  Made of few long slices: one row of pixels, as many as the stride, is contiguous in `tiles`. They
+  are joined along an axis that is not the last: there XLA writes each slice to its place at once,
+  else it copies every slice first (three times as long on CPU).
   """
   s, p, (b, h, w, c) = window.stride, window.padding, x.shape
   rows, columns = (window.positions(n, k) for n in (h, w))
   down, across = (n - 1 + -(-k // s) for n in (rows, columns))
   sides = ((0, 0, 0), (p, s * down - h - p, 0), (p, s * across - w - p, 0), (0, 0, 0))
-  tiles = lax.pad(x, jnp.zeros((), x.dtype), sides).reshape(b, down, s, across, s * c)
+  tiles = lax.pad(x, jnp.zeros((), x.dtype), sides).reshape(b, down, s, across, s, c)
   return jnp.concatenate([
-      tiles[:, i // s:i // s + rows, i % s, j // s:j // s + columns, :min(s, k - j) * c]
+      tiles[:, i // s:i // s + rows, i % s, j // s:j // s + columns, :min(s, k - j)]
       for i in range(k) for j in range(0, k, s)
-  ], axis=-1)
+  ], axis=-2).reshape(b, rows, columns, k * k * c)
 
 
 def _sum_patches(patches: jax.Array, shape: Shape, k: int, window: Window) -> jax.Array:
