@@ -5,7 +5,6 @@ import csv
 import json
 import pathlib
 import subprocess
-import sys
 
 import numpy as np
 from PIL import Image
@@ -242,8 +241,10 @@ def test_what_is_refused_leaves_nothing(
     judge(model, mvtec, mvtec, out)
 
 
-def test_the_set_of_the_run(run: pathlib.Path, tmp_path: pathlib.Path) -> None:
-  command = [sys.executable, "-m", "bigan_jax.anomaly", f"--model={run}",
+def test_the_set_of_the_run(
+    run: pathlib.Path, forked_python: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  command = [forked_python, "-m", "bigan_jax.anomaly", f"--model={run}",
              f"--out={tmp_path / 'out'}", "--contamination=0.1"]
   done = subprocess.run(command, timeout=120, capture_output=True, text=True)
   assert done.returncode == 0, done.stderr

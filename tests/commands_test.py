@@ -1,7 +1,8 @@
 """The commands of README and docs run as they are printed; their links and files are there.
 
 Every `python -m bigan_jax.X` is run in one folder: placeholders stand in one table, and sizes are
-cut by one list of flags a kind of network. Of commands that differ in --workdir alone one is run.
+cut by one list of flags a kind of network. Of commands that differ in --workdir alone one is run;
+the notebook's are run by colab_test, and recipe=modern by training/modern_run_test.
 A page marks what needs more than this by `<!-- needs: ... -->` above a block;
 such commands, and those of NEEDING, have their flags and their config checked instead (benchmark
 and import_official are run by tests of their own). Scripts of launch/ are asked for their usage.
@@ -71,6 +72,7 @@ PROGRAMS = list(dict.fromkeys(fill(c) for _, c in PRINTED if not c.startswith("l
 RUN = [c for c in PROGRAMS if not any(needing in c for needing in NEEDING)]
 QUICK_START = "python -m bigan_jax.main --config=configs/digits.py --workdir=runs/digits"
 KINDS = list({re.sub(r"--workdir=\S+", "", command): command for command in RUN}.values())
+NOTEBOOK = (ROOT / "launch" / "colab.ipynb").read_text().replace("$PICTURES", "pictures")
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +89,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
   return path
 
 
+def is_run_elsewhere(command: str) -> bool:
+  """By a test of the notebook, or of whole modern runs."""
+  parts = {part for part in command.split() if not part.startswith("--workdir=")}
+  theirs = re.findall(r"!(python -m bigan_jax\.main [^$]*?)(?: --workdir=\S+)? \$", NOTEBOOK)
+  alike = any(parts == set(other.split()) for other in theirs)
+  return alike and command != QUICK_START or "recipe=modern" in command
+
+
 def run(command: str, folder: pathlib.Path, python: pathlib.Path) -> None:
   """Runs a printed command with the flags that cut its size."""
   _, *parts = shlex.split(command, comments=True)
@@ -101,11 +111,18 @@ def run(command: str, folder: pathlib.Path, python: pathlib.Path) -> None:
 
 def test_commands_run_as_printed(folder: pathlib.Path, forked_python: pathlib.Path) -> None:
   first = sorted(KINDS, key=lambda c: (c != QUICK_START, "bigan_jax.export" not in c))
+  first = [command for command in first if not is_run_elsewhere(command)]
   for number, command in enumerate(first):
     own = command if number < 2 else re.sub(r"--workdir=\S+", f"--workdir=out{number}", command)
     run(own, folder, forked_python)
   assert (folder / "features.npz").is_file() and (folder / "digits-bigan" / "README.md").is_file()
   assert len(list((folder / "runs" / "digits" / "pictures" / "samples").iterdir())) == 2
+
+
+def test_what_the_notebook_runs_is_known() -> None:
+  elsewhere = [words.config_among(shlex.split(c)) for c in KINDS if is_run_elsewhere(c)]
+  assert elsewhere == ["configs/image_folder.py", "configs/mnist.py", "configs/linear_probe.py",
+                       "configs/cifar10.py:bigan,recipe=modern"]
 
 
 def test_every_kind_of_program_is_among_them() -> None:

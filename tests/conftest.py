@@ -35,7 +35,10 @@ SLOW = (  # folders and files that compile and train for more than some seconds
     "features", "golden", "import_official", "jobs", "kills", "machine/processes", "main", "models",
     "photos", "pipeline", "runs/workdir", "training", "transfer",
 )
-QUICK, EMITTERS = "jax_disable_most_optimizations", "xla_cpu_use_fusion_emitters"
+QUICK = "jax_disable_most_optimizations"
+XLA = {  # One part for a program, not 32 that threads compile: a fifth less of a core's seconds.
+    "xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1,
+}
 AS_USED = (  # that different programs agree in every bit is said of those that users compile
     "machine/processes", "pipeline", "training/bits",
 )
@@ -109,14 +112,15 @@ def quick_compilation(home: pathlib.Path) -> Iterator[None]:
   def get_compile_options(*args: Any, **named: Any) -> Any:
     options = asked(*args, **named)
     if options.executable_build_options.debug_options.xla_llvm_disable_expensive_passes:
-      options.env_option_overrides = [*options.env_option_overrides, (EMITTERS, False)]
+      options.env_option_overrides = [*options.env_option_overrides, *XLA.items()]
     return options
   with pytest.MonkeyPatch.context() as patch:
     try:  # A flag that XLA does not know would end every process that tests start.
-      jax.jit(lambda: 0, compiler_options={EMITTERS: False})()
+      jax.jit(lambda: 0, compiler_options=XLA)()
       if asked:
         patch.setattr(compiler, "get_compile_options", get_compile_options)
-      patch.setenv("XLA_FLAGS", f"--{EMITTERS}=false")  # for processes that tests start
+      flags = " ".join(f"--{name}={int(value)}" for name, value in XLA.items())
+      patch.setenv("XLA_FLAGS", flags)  # for processes that tests start
     except jax.errors.JaxRuntimeError:
       pass
     patch.setenv(QUICK.upper(), "1")

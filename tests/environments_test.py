@@ -110,17 +110,22 @@ def everything(folder: str) -> None:
   features.describe_folder(task)
 
 
-@pytest.mark.parametrize("switches", [{"JAX_ENABLE_X64": "1"}, STRICT], ids=["x64", "strict"])
-def test_switches_of_jax(switches: dict[str, str], tmp_path: pathlib.Path) -> None:
-  done = call("everything", tmp_path / "perceptrons", **switches)
+def both(folder: str) -> None:
+  """The same of perceptrons; of convolutions, which state their types and ranks, training alone."""
+  everything(f"{folder}/perceptrons")
+  training(f"{folder}/convolutions")
+
+
+@pytest.mark.parametrize("name, switches", [
+    ("everything", {"JAX_ENABLE_X64": "1"}), ("both", STRICT)
+], ids=["x64", "strict"])
+def test_switches_of_jax(name: str, switches: dict[str, str], tmp_path: pathlib.Path) -> None:
+  folder = tmp_path / "perceptrons" if name == "everything" else tmp_path
+  done = call(name, folder, **switches)
   assert done.returncode == 0, done.stderr[-3000:]
   rows = run_folders.rows(tmp_path / "perceptrons" / "run")
   assert [row["epoch"] for row in rows] == [0, 1] and np.isfinite(rows[1]["EGr"])
   assert run_folders.results(tmp_path / "perceptrons" / "probe")
   assert len(np.load(tmp_path / "perceptrons" / "features.npz")["features"]) == 1
-
-
-def test_convolutions_state_their_types_and_ranks(tmp_path: pathlib.Path) -> None:
-  done = call("training", tmp_path / "convolutions", **STRICT)
-  assert done.returncode == 0, done.stderr[-3000:]
-  assert np.isfinite(run_folders.rows(tmp_path / "convolutions" / "run")[-1]["EGr"])
+  if name == "both":
+    assert np.isfinite(run_folders.rows(tmp_path / "convolutions" / "run")[-1]["EGr"])

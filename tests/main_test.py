@@ -23,11 +23,12 @@ DIGITS = "--config=configs/digits.py"
 
 
 def run(
-    *flags: str, cwd: pathlib.Path = ROOT, **environment: str
+    *flags: str, cwd: pathlib.Path = ROOT, python: pathlib.Path | str = sys.executable,
+    **environment: str,
 ) -> subprocess.CompletedProcess:
   """The program, as a user starts it."""
   environment = os.environ | {"PYTHONPATH": str(ROOT)} | environment
-  command = [sys.executable, "-m", "bigan_jax.main", *flags]
+  command = [python, "-m", "bigan_jax.main", *flags]
   return subprocess.run(
       command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60
   )
@@ -132,20 +133,23 @@ def test_a_traceback_is_shown_on_demand(tmp_path: pathlib.Path) -> None:
 # The following need jax; the others of their kind are tested in this process below.
 
 
-def test_a_batch_that_does_not_divide_over_devices(tmp_path: pathlib.Path) -> None:
+def test_a_batch_that_does_not_divide_over_devices(
+    forked_python: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  flags = (DIGITS, f"--workdir={tmp_path}/run", "--config.batch_size=130")
   four = "--xla_force_host_platform_device_count=4"
-  process = run(DIGITS, f"--workdir={tmp_path}/run", "--config.batch_size=130", XLA_FLAGS=four)
+  process = run(*flags, python=forked_python, XLA_FLAGS=four)
   assert "does not divide over 4 devices: take a multiple of 4" in sentence(process)
   assert not (tmp_path / "run").exists()
 
 
-def test_a_missing_data_set_offline(tmp_path: pathlib.Path) -> None:
+def test_a_missing_data_set_offline(forked_python: pathlib.Path, tmp_path: pathlib.Path) -> None:
   """Nothing listens on the port of the proxy: as if there were no network."""
   nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9") | {"no_proxy": ""}
   data = tmp_path / "data"
   flags = ["--config=configs/mnist.py", f"--workdir={tmp_path}/run"]
   began = time.monotonic()
-  message = sentence(run(*flags, TFDS_DATA_DIR=str(data), **nowhere))
+  message = sentence(run(*flags, python=forked_python, TFDS_DATA_DIR=str(data), **nowhere))
   assert time.monotonic() - began < 20
   assert f"mnist is not prepared under {data}" in message and "TFDS_DATA_DIR" in message
   assert "train-images-idx3-ubyte.gz" in message and f"{data}/downloads/manual" in message
@@ -153,12 +157,13 @@ def test_a_missing_data_set_offline(tmp_path: pathlib.Path) -> None:
 
 
 def test_infinity_in_training(
-    tiny_flags: list[str], tmp_path: pathlib.Path
+    tiny_flags: list[str], forked_python: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
   """The squares of such pixels overflow."""
   variant = f"{DIGITS}:autoencoder_l2"
   process = run(
-      variant, *tiny_flags, "--config.model.value_range=(0.,3e38)", f"--workdir={tmp_path}"
+      variant, *tiny_flags, "--config.model.value_range=(0.,3e38)", f"--workdir={tmp_path}",
+      python=forked_python,
   )
   assert process.returncode == 1 and "Traceback" not in process.stderr
   last = process.stderr.strip().splitlines()[-1]

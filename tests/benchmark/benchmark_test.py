@@ -45,9 +45,26 @@ def streaming(tiny: Callable) -> ml_collections.ConfigDict:
   return config
 
 
-def test_numbers_fit_together(tiny: Callable) -> None:
-  config = tiny("bigan")
+def note_what_is_there(monkeypatch: pytest.MonkeyPatch, order: list[object]) -> None:
+  """Appends to `order` what is placed, prepared and asked for."""
+  def noted(module: object, name: str, note: Callable[..., object]) -> None:
+    function = getattr(module, name)
+    def call(*args: object) -> object:
+      order.append(note(*args))
+      return function(*args)
+    monkeypatch.setattr(module, name, call)
+  noted(feeds, "place", lambda split, *_: split.size)
+  noted(benchmark, "peak_memory", lambda: "peak")
+  noted(rates, "product_timer", lambda kind, size: kind)
+  noted(rates, "memory_timer", lambda size: "memory")
+
+
+def test_numbers_fit_together(tiny: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+  config, order = tiny("bigan"), []
+  note_what_is_there(monkeypatch, order)
   found = benchmark.measure(config, steps=2, repeats=3)
+  # The set is copied once, and the peak is before all else: the set; batches of noise.
+  assert order == [2560, 250, "peak", 250, "float32", "memory"]
   assert found.keys() == NAMES and config.data.name == "digits"
   assert found["step_ms_min"] <= found["step_ms"] <= found["step_ms_max"]
   assert found["images_per_second"] == pytest.approx(250 / found["step_ms"] * 1e3)
@@ -110,24 +127,6 @@ def test_what_is_compiled_is_timed_apart_from_waiting() -> None:
     jax.jit(lambda x: x * 2.5)(np.float32(1))
   assert 0 < benchmark.compile_seconds(run) < 0.9
   assert benchmark.compile_seconds(lambda: None) == 0
-
-
-def test_one_copy_of_the_set_and_the_peak_before_all_else(
-    tiny: Callable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-  order = []
-  def noted(module: object, name: str, note: Callable[..., object]) -> None:
-    function = getattr(module, name)
-    def call(*args: object) -> object:
-      order.append(note(*args))
-      return function(*args)
-    monkeypatch.setattr(module, name, call)
-  noted(feeds, "place", lambda split, *_: split.size)
-  noted(benchmark, "peak_memory", lambda: "peak")
-  noted(rates, "product_timer", lambda kind, size: kind)
-  noted(rates, "memory_timer", lambda size: "memory")
-  benchmark.measure(tiny("bigan"), steps=2, repeats=1)
-  assert order == [2560, 250, "peak", 250, "float32", "memory"]  # the set; batches of noise
 
 
 def test_closed_after_an_error(

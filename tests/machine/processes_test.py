@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from bigan_jax import jobs
-from bigan_jax.evaluation import metrics, pictures
 from bigan_jax.machine import processes
-from bigan_jax.training.state import Snapshot
+from tests import forks
+from tests.machine.little_judged import judge_little
 from tests.training import loop_test
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -30,23 +30,6 @@ LONG = {
 LAST = 12  # 4 steps an epoch; after more, Adam makes whole steps of the roundings of tiny gradients
 LOST_SECONDS = 10
 KILLS = int(os.environ.get("BIGAN_KILLS", "1"))
-PROGRAM = """
-import runpy
-from tests.machine import processes_test
-processes_test.judge_little(setattr)
-runpy.run_module("bigan_jax.main", run_name="__main__", alter_sys=True)
-"""
-
-
-def judge_little(set_attribute: Callable[[object, str, object], None]) -> None:
-  """Leaves evaluators that are quick to compile, a metric and a picture."""
-  def painter(judge: metrics.Judge, write: pictures.Write) -> metrics.Evaluator:
-    def paint(snapshot: Snapshot) -> metrics.Results:
-      write("first", snapshot.step, judge.images.images[0])
-      return ()
-    return paint
-  set_attribute(metrics.Judge, "evaluators", lambda judge: [judge.nearest_sample])
-  set_attribute(pictures, "painter", painter)
 
 
 def free_port() -> int:
@@ -54,24 +37,29 @@ def free_port() -> int:
     return server.getsockname()[1]
 
 
-def start(flags: list[str], devices: int = 2) -> subprocess.Popen:
-  """The program, judging little."""
+def start(
+    flags: list[str], devices: int = 2, python: pathlib.Path | str = sys.executable
+) -> subprocess.Popen:
+  """The program, judging little; signals reach it where `python` is the real one."""
   count = f"--xla_force_host_platform_device_count={devices}"
   environment = os.environ | {
       "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {count}",
       "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT),
   }
   return subprocess.Popen(
-      [sys.executable, "-c", PROGRAM, "--config=configs/digits.py", *flags], cwd=ROOT,
-      env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+      [python, "-m", "tests.machine.little_judged", "--config=configs/digits.py", *flags],
+      cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
   )
 
 
-def start_pair(path: pathlib.Path, flags: list[str], *other: str) -> list[subprocess.Popen]:
+def start_pair(
+    path: pathlib.Path, flags: list[str], *other: str, python: pathlib.Path | str = sys.executable
+) -> list[subprocess.Popen]:
   """Two processes of two devices each, in one run folder; `other` are flags of the second alone."""
   common = [*flags, f"--coordinator=localhost:{free_port()}", "--processes=2",
             f"--lost_timeout={LOST_SECONDS}", f"--workdir={path}"]
-  return [start([*common, *own]) for own in (["--process=0"], ["--process=1", *other])]
+  return [start([*common, *own], python=python)
+          for own in (["--process=0"], ["--process=1", *other])]
 
 
 def await_checkpoint(path: pathlib.Path, running: subprocess.Popen) -> None:
@@ -115,6 +103,13 @@ def dice() -> random.Random:
 
 
 @pytest.fixture(scope="module")
+def python() -> Iterator[pathlib.Path]:
+  """For programs that no signal is sent: quick to start, and compiled as this file is."""
+  with forks.python() as path:
+    yield path
+
+
+@pytest.fixture(scope="module")
 def flags(tiny_flags: list[str]) -> list[str]:
   return [*tiny_flags, *(f"--config.{name}={value}" for name, value in LONG.items())]
 
@@ -138,16 +133,17 @@ def alone(
 
 @pytest.fixture(scope="module")
 def pair(
-    config: ml_collections.ConfigDict, flags: list[str], tmp_path_factory: pytest.TempPathFactory
+    config: ml_collections.ConfigDict, flags: list[str], python: pathlib.Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> loop_test.Result:
   """What two processes make that nothing stops."""
-  return trained(tmp_path_factory.mktemp("pair"), config, flags)
+  return trained(tmp_path_factory.mktemp("pair"), config, flags, python)
 
 
 def trained(
-    path: pathlib.Path, config: ml_collections.ConfigDict, flags: list[str]
+    path: pathlib.Path, config: ml_collections.ConfigDict, flags: list[str], python: pathlib.Path
 ) -> loop_test.Result:
-  for code, text in finish(start_pair(path, flags)):
+  for code, text in finish(start_pair(path, flags, python=python)):
     assert code == 0 and "Traceback" not in text, text
   return loop_test.read(path, config)
 
@@ -172,7 +168,7 @@ def test_two_processes_train_as_one(
 
 def test_stops_losses_and_streams_cost_no_bit(
     config: ml_collections.ConfigDict, flags: list[str], pair: loop_test.Result,
-    alone: loop_test.Result, dice: random.Random, tmp_path: pathlib.Path,
+    alone: loop_test.Result, dice: random.Random, python: pathlib.Path, tmp_path: pathlib.Path,
 ) -> None:
   path, streamed = tmp_path / "run", [*flags, "--config.data.resident_gb=1e-9"]
   stopped = start_pair(path, streamed)
@@ -187,7 +183,7 @@ def test_stops_losses_and_streams_cost_no_bit(
   for _ in range(KILLS):
     rob(start_pair(path, [*streamed, "--coordinator_timeout=20"]), dice)
     assert loop_test.newest(path) < LAST
-  loop_test.assert_same(trained(path, config, streamed), pair)
+  loop_test.assert_same(trained(path, config, streamed, python), pair)
 
   jobs.train(config, str(tmp_path / "one"))  # One process with one device goes on.
   assert_close(loop_test.read(tmp_path / "one", config), alone)
@@ -209,18 +205,22 @@ def rob(running: list[subprocess.Popen], dice: random.Random) -> None:
   assert code != 0 and any(part in text for part in (lost, "another task died", "coordination"))
 
 
-def test_different_configs_are_refused_by_both(flags: list[str], tmp_path: pathlib.Path) -> None:
+def test_different_configs_are_refused_by_both(
+    flags: list[str], python: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
   other = ("--config.seed=3", "--config.data.workers=1")  # The latter does not matter.
-  for code, text in finish(start_pair(tmp_path / "run", flags, *other)):
+  for code, text in finish(start_pair(tmp_path / "run", flags, *other, python=python)):
     assert code == 1, text
     expected = "not started alike: config.seed is 1 on process 0 and 3 on process 1. Give"
     assert expected in sentence(text)
   assert not (tmp_path / "run").exists()
 
 
-def test_what_only_process_0_meets_ends_both(flags: list[str], tmp_path: pathlib.Path) -> None:
+def test_what_only_process_0_meets_ends_both(
+    flags: list[str], python: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
   (tmp_path / "thesis.tex").write_text("precious")
-  said = finish(start_pair(tmp_path, flags))
+  said = finish(start_pair(tmp_path, flags, python=python))
   assert [code for code, _ in said] == [1, 1], said
   (_, first), (_, other) = said
   assert "is not a run folder" in sentence(first)
@@ -228,12 +228,14 @@ def test_what_only_process_0_meets_ends_both(flags: list[str], tmp_path: pathlib
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_no_process_waits_for_ever(flags: list[str], tmp_path: pathlib.Path, index: int) -> None:
+def test_no_process_waits_for_ever(
+    flags: list[str], python: pathlib.Path, tmp_path: pathlib.Path, index: int
+) -> None:
   address = f"localhost:{free_port()}"
   process = start([
       *flags, f"--coordinator={address}", "--processes=2", f"--process={index}",
       "--coordinator_timeout=3", f"--workdir={tmp_path}/run",
-  ])
+  ], python=python)
   _, text = process.communicate(timeout=100)
   assert process.returncode == 1
   expected = f"Process {index} ends: not all 2 processes met at {address} within 3 s; start each"

@@ -23,13 +23,13 @@ folder, both = feeds_test.folder, feeds_test.both
 
 
 def test_the_cut_into_dispatches_changes_no_bit() -> None:
+  """Nor where they are unequal, which the streamed training below has."""
   case = parallel_test.prepare("bigan")
   state, metrics = case.train(parallel_test.STEPS)
-  for dispatches in ((1, 1, 1), (2, 1)):
-    cut_state, cut_metrics = case.train(*dispatches)
-    chex.assert_trees_all_equal(cut_state, state)
-    joined = jax.tree.map(lambda *parts: np.concatenate(parts), *cut_metrics)
-    chex.assert_trees_all_equal(joined, metrics[0])
+  cut_state, cut_metrics = case.train(1, 1, 1)
+  chex.assert_trees_all_equal(cut_state, state)
+  joined = jax.tree.map(lambda *parts: np.concatenate(parts), *cut_metrics)
+  chex.assert_trees_all_equal(joined, metrics[0])
   chex.assert_trees_all_equal(case.calibrate(1, 1, 1)[0], case.calibrate(parallel_test.STEPS)[0])
 
 

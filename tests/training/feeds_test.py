@@ -128,10 +128,12 @@ def save_pictures(folder: str, kind: str, path: str) -> None:
 
 @pytest.mark.parametrize("devices, kind", [(2, "unequal"), (8, "unequal"), (4, "equal")])
 def test_a_batch_is_the_same_on_any_number_of_devices(
-    devices: int, kind: str, folder: pathlib.Path, tmp_path: pathlib.Path
+    devices: int, kind: str, folder: pathlib.Path, forked_python: pathlib.Path,
+    tmp_path: pathlib.Path,
 ) -> None:
   both = load(make_config(kind, folder))
-  other_devices.call(devices, __name__, "save_pictures", folder, kind, tmp_path / "a.npz")
+  other_devices.call(
+      forked_python, devices, __name__, "save_pictures", folder, kind, tmp_path / "a.npz")
   expected = pictures(both.place("resident"), KEYS, 0, 3)
   with np.load(tmp_path / "a.npz") as found:
     for name in ("resident", "streamed"):

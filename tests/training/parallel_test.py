@@ -96,9 +96,9 @@ def save(variant: str, path: str) -> None:
     (8, "bigan"), (2, "alad,recipe=official"),  # most shares, and fewest
 ])
 def test_several_devices_give_the_result_of_one(
-    devices: int, variant: str, tmp_path: pathlib.Path
+    devices: int, variant: str, forked_python: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-  other_devices.call(devices, __name__, "save", variant, tmp_path / "found.npz")
+  other_devices.call(forked_python, devices, __name__, "save", variant, tmp_path / "found.npz")
   assert jax.device_count() == 1
   expected = results(variant)
   with np.load(tmp_path / "found.npz") as found:
