@@ -39,9 +39,7 @@ QUICK = "jax_disable_most_optimizations"
 XLA = {  # One part for a program, not 32 that threads compile: a fifth less of a core's seconds.
     "xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1,
 }
-AS_USED = (  # that different programs agree in every bit is said of those that users compile
-    "machine/processes", "pipeline", "training/bits",
-)
+AS_USED = ("pipeline", "training/bits")  # Different programs agree in every bit as users have them.
 TINY = {
     "batch_size": 250,  # 5 steps an epoch
     "epochs": 1,

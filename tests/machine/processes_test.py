@@ -18,7 +18,6 @@ import pytest
 
 from bigan_jax import jobs
 from bigan_jax.machine import processes
-from tests import forks
 from tests.machine.little_judged import judge_little
 from tests.training import loop_test
 
@@ -103,15 +102,16 @@ def dice() -> random.Random:
 
 
 @pytest.fixture(scope="module")
-def python() -> Iterator[pathlib.Path]:
-  """For programs that no signal is sent: quick to start, and compiled as this file is."""
-  with forks.python() as path:
-    yield path
+def python(forked_python: pathlib.Path) -> pathlib.Path:
+  """For programs that no signal is sent."""
+  return forked_python
 
 
 @pytest.fixture(scope="module")
 def flags(tiny_flags: list[str]) -> list[str]:
-  return [*tiny_flags, *(f"--config.{name}={value}" for name, value in LONG.items())]
+  """Of two processes: their pictures are streamed, so that all pairs are of the same programs."""
+  long = (f"--config.{name}={value}" for name, value in LONG.items())
+  return [*tiny_flags, *long, "--config.data.resident_gb=1e-9"]
 
 
 @pytest.fixture(scope="module")
@@ -166,12 +166,12 @@ def test_two_processes_train_as_one(
   assert_close(pair, alone)
 
 
-def test_stops_losses_and_streams_cost_no_bit(
+def test_stops_and_losses_cost_no_bit(
     config: ml_collections.ConfigDict, flags: list[str], pair: loop_test.Result,
     alone: loop_test.Result, dice: random.Random, python: pathlib.Path, tmp_path: pathlib.Path,
 ) -> None:
-  path, streamed = tmp_path / "run", [*flags, "--config.data.resident_gb=1e-9"]
-  stopped = start_pair(path, streamed)
+  path = tmp_path / "run"
+  stopped = start_pair(path, flags)
   await_checkpoint(path, stopped[0])
   stopped[1].send_signal(signal.SIGTERM)
   for code, text in finish(stopped):
@@ -181,9 +181,9 @@ def test_stops_losses_and_streams_cost_no_bit(
   shutil.copytree(path, tmp_path / "one")
 
   for _ in range(KILLS):
-    rob(start_pair(path, [*streamed, "--coordinator_timeout=20"]), dice)
+    rob(start_pair(path, [*flags, "--coordinator_timeout=20"]), dice)
     assert loop_test.newest(path) < LAST
-  loop_test.assert_same(trained(path, config, streamed, python), pair)
+  loop_test.assert_same(trained(path, config, flags, python), pair)
 
   jobs.train(config, str(tmp_path / "one"))  # One process with one device goes on.
   assert_close(loop_test.read(tmp_path / "one", config), alone)
