@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from bigan_jax.models.layers import BatchNorm, code_logits, leaky_relu, linear
-from bigan_jax.models.strided import Convolution, Window, max_pool
+from bigan_jax.models.pooling import max_pool
+from bigan_jax.models.strided import Convolution, Window
 
 Activations = dict[str, jax.Array]
 WIDTHS = (96, 256, 384, 384, 256)

@@ -1,10 +1,10 @@
-"""Convolutions, their transposes and max pooling with explicit padding, fast on CPU too.
+"""Convolutions and their transposes with explicit padding, fast on CPU too.
 
-XLA's CPU backend is slow at the gradients of strided and grouped convolutions and of max pooling,
-above all within loops. There, and only there (`_choose`), the three products of a layer are
-computed as patches times a matrix, a few images at a time so that patches stay in cache; other
-platforms get XLA's own convolutions, GPUs with small maps enlarged (`_at_least`). All are exact:
-the same products, summed in another order.
+XLA's CPU backend is slow at the gradients of strided and grouped convolutions, above all within
+loops. There, and only there (`choose`), the three products of a layer are computed as patches times
+a matrix, a few images at a time so that patches stay in cache; other platforms get XLA's own
+convolutions, GPUs with small maps enlarged (`_at_least`). All are exact: the same products, summed
+in another order.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ class Window(NamedTuple):
 def convolve(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
   """Correlates x [B, H, W, C] with a kernel [k, k, C / groups, O] -> [B, H', W', O]."""
   patches = partial(_by_group, _patches_convolve, window)
-  return _choose(patches, partial(_native_convolve, window), x, kernel)
+  return choose(patches, partial(_native_convolve, window), x, kernel)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -52,7 +52,7 @@ def transposed(y: jax.Array, kernel: jax.Array, window: Window, size: Size) -> j
   patches = partial(_by_group, partial(_patches_transposed, size=size), window)
   native = partial(_native_transposed, window, size=size)
   least = kernel.shape[:2]  # else XLA takes y for the kernel
-  return _choose(patches, native, y, kernel, on_cuda=partial(native, least=least))
+  return choose(patches, native, y, kernel, on_cuda=partial(native, least=least))
 
 
 def kernel_gradient(x: jax.Array, y: jax.Array, window: Window, k: int) -> jax.Array:
@@ -60,7 +60,7 @@ def kernel_gradient(x: jax.Array, y: jax.Array, window: Window, k: int) -> jax.A
   patches = partial(_by_group, partial(_patches_kernel_gradient, k=k), window)
   native = partial(_native_kernel_gradient, window, k=k)
   least = (k + 1, 0)  # of y, in one axis larger than the result, else XLA sees no gradient in it
-  return _choose(patches, native, x, y, on_cuda=partial(native, least=least))
+  return choose(patches, native, x, y, on_cuda=partial(native, least=least))
 
 
 convolve.defvjp(
@@ -75,27 +75,6 @@ transposed.defvjp(
     lambda window, size, saved, x: (
         convolve(x, saved[1], window),
         kernel_gradient(x, saved[0], window, saved[1].shape[0]),
-    ),
-)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def max_pool(x: jax.Array, k: int, window: Window) -> jax.Array:
-  """Maxima over k x k windows of x [B, H, W, C]; padding never wins (reference section 2).
-
-  Of equal maxima in a window the first receives the gradient.
-  """
-  return _native_max_pool(k, window, x)
-
-
-max_pool.defvjp(
-    lambda x, k, window: (max_pool(x, k, window), x),
-    lambda k, window, x, y: (
-        _choose(
-            partial(_views_max_pool_gradient, k, window),
-            lambda x, y: jax.vjp(partial(_native_max_pool, k, window), x)[1](y)[0],
-            x, y, on_cuda=partial(_views_max_pool_gradient, k, window),
-        ),
     ),
 )
 
@@ -144,7 +123,7 @@ class Deconvolution(nn.Module):
     return transposed(x, kernel, self.window, size)
 
 
-def _choose(
+def choose(
     on_cpu: Callable[..., jax.Array], elsewhere: Callable[..., jax.Array], *args: jax.Array,
     on_cuda: Callable[..., jax.Array] | None = None,
 ) -> jax.Array:
@@ -194,32 +173,6 @@ def _at_least(size: Size, y: jax.Array, window: Window) -> tuple[jax.Array, Size
   least = size if window.stride > 1 else (0, 0)
   more = tuple(max(n - had, 0) for n, had in zip(least, y.shape[1:3]))
   return jnp.pad(y, ((0, 0), (0, more[0]), (0, more[1]), (0, 0))), more
-
-
-def _native_max_pool(k: int, window: Window, x: jax.Array) -> jax.Array:
-  padding = (window.padding, window.padding)
-  return lax.reduce_window(
-      x, -jnp.inf, lax.max, (1, k, k, 1), (1, window.stride, window.stride, 1),
-      ((0, 0), padding, padding, (0, 0)),
-  )
-
-
-def _views_max_pool_gradient(k: int, window: Window, x: jax.Array, y: jax.Array) -> jax.Array:
-  """Sends y [B, H', W', C] to where the maxima of x come from."""
-  def views(x: jax.Array, fill: float) -> list[jax.Array]:
-    """One array [B, H', W', C] for each entry of the windows, in order."""
-    p, s = window.padding, window.stride
-    sides = ((0, 0), (p, p), (p, p), (0, 0))
-    padded = jnp.pad(x, sides, constant_values=fill)
-    rows, columns = (s * (n - 1) + 1 for n in y.shape[1:3])
-    return [padded[:, i:i + rows:s, j:j + columns:s] for i in range(k) for j in range(k)]
-
-  best, winner = jnp.full_like(y, -jnp.inf), jnp.zeros(y.shape, jnp.int8)
-  for i, view in enumerate(views(x, -jnp.inf)):
-    winner = jnp.where(view > best, jnp.int8(i), winner)
-    best = jnp.maximum(view, best)
-  shares = [jnp.where(winner == i, y, 0) for i in range(k * k)]
-  return jax.linear_transpose(lambda x: views(x, 0), x)(shares)[0]
 
 
 def _by_group(

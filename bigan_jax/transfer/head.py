@@ -9,7 +9,8 @@ import ml_collections
 
 from bigan_jax.models import alexnet
 from bigan_jax.models.layers import leaky_relu
-from bigan_jax.models.strided import Convolution, Window, max_pool
+from bigan_jax.models.pooling import max_pool
+from bigan_jax.models.strided import Convolution, Window
 
 HE = nn.initializers.he_normal()
 Activations = dict[str, jax.Array]

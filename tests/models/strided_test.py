@@ -13,7 +13,7 @@ from jax.test_util import check_grads
 import numpy as np
 import pytest
 
-from bigan_jax.models import strided
+from bigan_jax.models import pooling, strided
 from bigan_jax.models.strided import Window
 
 # (height, width), kernel, window: the layers of G and D, of E, and cases that round down.
@@ -57,7 +57,8 @@ def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
       on_cuda: Callable[..., jax.Array] | None = None,
   ) -> jax.Array:
     return (on_cpu if request.param == "cpu" else on_cuda or elsewhere)(*args)
-  monkeypatch.setattr(strided, "_choose", choose)
+  for module in (strided, pooling):
+    monkeypatch.setattr(module, "choose", choose)
 
 
 def values_and_gradients(
@@ -144,7 +145,7 @@ def naive_max_pool(x: np.ndarray, k: int, stride: int, padding: int) -> np.ndarr
 @pytest.mark.parametrize("size", [(8, 8), (7, 9)])
 def test_max_pool_of_negative_values_ignores_the_padding(size: tuple[int, int]) -> None:
   x = -jnp.abs(draw(0, 2, *size, 3)) - 1
-  np.testing.assert_array_equal(strided.max_pool(x, 3, POOL), naive_max_pool(x, 3, 2, 1))
+  np.testing.assert_array_equal(pooling.max_pool(x, 3, POOL), naive_max_pool(x, 3, 2, 1))
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 9)])
@@ -153,8 +154,8 @@ def test_gradient_of_max_pool_goes_to_the_first_maximum(form: None, size: tuple[
   def native_max_pool(x: jax.Array) -> jax.Array:
     sides = ((0, 0), (1, 1), (1, 1), (0, 0))
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), sides)
-  y = draw(1, *strided.max_pool(x, 3, POOL).shape)
-  ours = values_and_gradients(lambda x: strided.max_pool(x, 3, POOL), (x,), y)
+  y = draw(1, *pooling.max_pool(x, 3, POOL).shape)
+  ours = values_and_gradients(lambda x: pooling.max_pool(x, 3, POOL), (x,), y)
   theirs = values_and_gradients(native_max_pool, (x,), y)
   for array, expected in zip(ours, theirs, strict=True):
     np.testing.assert_allclose(array, expected, rtol=1e-12, atol=1e-12)
@@ -163,7 +164,7 @@ def test_gradient_of_max_pool_goes_to_the_first_maximum(form: None, size: tuple[
 def everything(x: jax.Array, kernel: jax.Array) -> jax.Array:
   """A scalar that goes through a convolution, its transpose and a pool."""
   window = Window(stride=2, padding=2)
-  y = strided.max_pool(strided.convolve(x, kernel, window), 3, POOL)
+  y = pooling.max_pool(strided.convolve(x, kernel, window), 3, POOL)
   size = tuple(2 * n for n in y.shape[1:3])
   return jnp.sum(jnp.square(strided.transposed(y, kernel, window, size)))
 

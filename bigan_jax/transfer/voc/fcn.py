@@ -14,7 +14,8 @@ import jax.numpy as jnp
 
 from bigan_jax.models import alexnet
 from bigan_jax.models.layers import leaky_relu
-from bigan_jax.models.strided import Window, max_pool
+from bigan_jax.models.pooling import max_pool
+from bigan_jax.models.strided import Window
 from bigan_jax.transfer import head
 
 COARSE = "score"
