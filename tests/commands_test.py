@@ -90,11 +90,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 def is_run_elsewhere(command: str) -> bool:
-  """By a test of the notebook, or of whole modern runs."""
+  """By the test of the notebook."""
   parts = {part for part in command.split() if not part.startswith("--workdir=")}
   theirs = re.findall(r"!(python -m bigan_jax\.main [^$]*?)(?: --workdir=\S+)? \$", NOTEBOOK)
   alike = any(parts == set(other.split()) for other in theirs)
-  return alike and command != QUICK_START or "recipe=modern" in command
+  return alike and command != QUICK_START
 
 
 def run(command: str, folder: pathlib.Path, python: pathlib.Path) -> None:
@@ -121,8 +121,7 @@ def test_commands_run_as_printed(folder: pathlib.Path, forked_python: pathlib.Pa
 
 def test_what_the_notebook_runs_is_known() -> None:
   elsewhere = [words.config_among(shlex.split(c)) for c in KINDS if is_run_elsewhere(c)]
-  assert elsewhere == ["configs/image_folder.py", "configs/mnist.py", "configs/linear_probe.py",
-                       "configs/cifar10.py:bigan,recipe=modern"]
+  assert elsewhere == ["configs/image_folder.py", "configs/mnist.py", "configs/linear_probe.py"]
 
 
 def test_every_kind_of_program_is_among_them() -> None:
