@@ -9,8 +9,8 @@
 # DATASET is mnist, of which each of LABELS is left out in turn and is the anomaly (AUPR), or
 # cifar10, of which each is trained on alone and all others are anomalies (AUROC). LABELS are
 # numbers, all ten by default; METHODS="bigan untrained" are objectives, such as alad, and BiGAN's
-# networks as they are before training; CONFIG is another file. Training is judged by few samples, since that is
-# not what this is about.
+# networks as they are before training; CONFIG is another file. Training is judged by few samples,
+# since that is not what this is about.
 #
 # OUT/DATASET/METHOD/LABEL-SEED are the run folders, scores/METHOD/LABEL-SEED beside them what
 # bigan_jax.anomaly wrote: a list, a page. What is finished is not done again; delete a folder to

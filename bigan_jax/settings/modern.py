@@ -4,20 +4,25 @@ import math
 
 import ml_collections
 
-from bigan_jax.settings.arguments import nearest
+from bigan_jax.settings.arguments import OBJECTIVES, nearest
 
 LOSSES = ("logistic", "hinge")
 VIEWS = ("flip", "translation", "cutout", "colour")
 NORMS = ("batch", "spectral")
 LATENTS = ("uniform", "normal")
-JOINT = "bigan"  # the objective whose D judges pairs
+ONE_GAME = ("bigan", "gan", "latent_regressor", "joint_latent_regressor")  # ALAD has three
+USERS = {  # the objectives that have a use for a field
+    "loss": ONE_GAME, "augment": ONE_GAME, "views": ("bigan",), "model.D.unary": ("bigan",),
+    "model.E.stochastic": ("bigan",),
+    "model.E.rotation": tuple(name for name in OBJECTIVES if name != "gan"),
+}
 
 
 def modernise(config: ml_collections.ConfigDict) -> None:
   """Sets the parts that a study has kept (docs/modern.md), each of which works alone."""
   config.average = 0.999
   config.optim.final_factor = 0.1
-  if config.objective != "gan":
+  if config.objective in USERS["model.E.rotation"]:
     config.model.E.rotation = 1.0
 
 
@@ -49,21 +54,14 @@ def validate(config: ml_collections.ConfigDict) -> None:
 
 def _validate_game(config: ml_collections.ConfigDict) -> None:
   """Raises ValueError for a field that the objective has no use for, or that needs another."""
-  objective, D = config.objective, config.model.D
-  if objective == "alad":
-    _refuse_for_alad(config)
-  for name, value in (("augment", config.augment), ("loss", config.loss)):
-    if objective.startswith("autoencoder") and value not in ("", LOSSES[0]):
-      raise ValueError(f"config.{name} is {value!r}, which is for a game with D, but {objective}"
-                       " has none: leave it out.")
-  if objective == "gan" and config.model.E.get("rotation", 0):
-    raise ValueError("config.model.E.rotation is for an E that learns, but gan has none: leave it"
-                     " out.")
-  for name, used in (("model.D.unary", D.get("unary")), ("views", config.views),
-                     ("model.E.stochastic", config.model.E.get("stochastic"))):
-    if used and objective != JOINT:
-      raise ValueError(f"config.{name} is for a D that judges pairs of a picture and a code, but"
-                       f" {objective} has none: leave it out, or take objective {JOINT}.")
+  D, E = config.model.D, config.model.E
+  given = {"loss": config.loss, "augment": config.augment, "views": config.views,
+           "model.D.unary": D.get("unary"), "model.E.stochastic": E.get("stochastic"),
+           "model.E.rotation": E.get("rotation")}
+  for name, users in USERS.items():
+    if given[name] and given[name] != LOSSES[0] and config.objective not in users:
+      raise ValueError(f"config.{name} is {given[name]!r}, for which {', '.join(users)} have a use,"
+                       f" but {config.objective} has none: leave it out.")
   if config.views and not config.augment:
     raise ValueError("config.views shows D and E views of their own, but config.augment, which says"
                      ' what a view is, is "": give it such as --config.augment=flip,translation.')
@@ -71,14 +69,3 @@ def _validate_game(config: ml_collections.ConfigDict) -> None:
     raise ValueError(f"config.model.D.unary needs layers for z and for pairs, but"
                      f" config.model.D.hidden, their units, is {D.get('hidden', 0)}: give it such"
                      " as 512.")
-
-
-def _refuse_for_alad(config: ml_collections.ConfigDict) -> None:
-  """Raises ValueError for a field that says how one game is played: ALAD has three."""
-  given = {"loss": config.loss, "augment": config.augment, "views": config.views,
-           "model.D.unary": config.model.D.get("unary"),
-           "model.E.stochastic": config.model.E.get("stochastic")}
-  for name, value in given.items():
-    if value and value != LOSSES[0]:
-      raise ValueError(f"config.{name} is {value!r}, which is for a game of D alone, but alad has"
-                       f" three: leave it out, or take objective {JOINT}.")

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from bigan_jax.data.batch import Batch
 from bigan_jax.data.preprocess import Range
+from bigan_jax.models.layers import TURNS
 
 KINDS = ("flip", "translation", "cutout", "colour")
 DRAWS = 8  # uniform numbers that one view of a picture uses up
@@ -67,8 +68,8 @@ def view(x: jax.Array, draws: jax.Array, kinds: tuple[str, ...], value_range: Ra
 
 def turned(x: jax.Array, turns: jax.Array) -> jax.Array:
   """Square pictures x [B, S, S, C], each turned to the left by `turns` [B] right angles, 0 to 3."""
-  ways = [jnp.rot90(x, k, axes=(1, 2)) for k in range(4)]
-  return jnp.select([turns[:, None, None, None] == k for k in range(4)], ways)
+  ways = [jnp.rot90(x, k, axes=(1, 2)) for k in range(TURNS)]
+  return jnp.select([turns[:, None, None, None] == k for k in range(TURNS)], ways)
 
 
 def _flip(x: jax.Array, draws: jax.Array) -> jax.Array:

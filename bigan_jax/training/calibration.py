@@ -34,9 +34,9 @@ def calibration_step(
 ) -> tuple[Calibration, Metrics]:
   """One step of calibration; no player's parameters change (reference section 6).
 
-  The statistics of E and D come from real images alone, those of D_zz and G from z
-  (of G from codes, where the objective never shows it anything else). The classifier sees
-  training-mode features and learns at the main schedule's current `rate`.
+  The statistics of E and D come from real images alone, those of D_zz and G from z (of G from
+  codes, where the objective never shows it anything else). The classifier sees training-mode
+  features and learns at the main schedule's current `rate`.
 
   Args:
     labels: classes [B] of batch.x_encoder, int32.
@@ -48,25 +48,22 @@ def calibration_step(
   """
   z = train_step.draw_latents(setup, key, batch.x.shape[0])
   run = Run(setup.networks, params, setup.precision, setup.latents)
-  stats, activations, outputs = dict(carry.batch_stats), {}, {}
+  stats, activations = dict(carry.batch_stats), {}
   def calibrate(player: str, *inputs: jax.Array) -> jax.Array:
-    (outputs[player], activations[player]), new = run.apply(
-        player, inputs, batch_stats=stats[player]
-    )
+    (output, activations[player]), new = run.apply(player, inputs, batch_stats=stats[player])
     stats[player] = new.get("batch_stats", {})
-    return outputs[player]
+    return output
 
   players, joint = setup.objective.players, setup.objective.joint
   code = latents.code(calibrate("E", batch.x_encoder), setup.latents) if "E" in players else None
   G_z = calibrate("G", code if setup.objective.encodes else z)
   metrics = {"loss": setup.objective.losses(run, batch, z)}
+  real, fake = ((batch.x, code), (G_z, z)) if joint else ((batch.x,), (G_z,))
+  reals = {"D": real, "D_xx": (twins(batch.x, batch.x),), "D_zz": (twins(z, z),)}
+  for player in (p for p in players if p in reals):
+    calibrate(player, *reals[player])
   if "D" in players:
-    pairs = ((batch.x, code), (G_z, z)) if joint else ((batch.x,), (G_z,))
-    calibrate("D", *pairs[0])
-    metrics["accuracy"] = accuracies(*run.judge(*pairs))
-  for player, real in (("D_xx", batch.x), ("D_zz", z)):
-    if player in players:
-      calibrate(player, twins(real, real))
+    metrics["accuracy"] = accuracies(*run.judge(real, fake))
   judged = setup.objective.judged
   features = activations[judged][getattr(setup.networks, judged).feature_layer]
   classifier, opt_state = classifier_update(setup, carry, features, labels, rate)
