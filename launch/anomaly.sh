@@ -10,7 +10,7 @@
 # cifar10, of which each is trained on alone and all others are anomalies (AUROC). LABELS are
 # numbers, all ten by default; METHODS="bigan untrained" are objectives, such as alad, and BiGAN's
 # networks as they are before training; CONFIG is another file. Training is judged by few samples,
-# since that is not what this is about.
+# since that is not what this is about. Each class is also judged without any network.
 #
 # OUT/DATASET/METHOD/LABEL-SEED are the run folders, scores/METHOD/LABEL-SEED beside them what
 # bigan_jax.anomaly wrote: a list, a page. What is finished is not done again; delete a folder to
@@ -55,4 +55,5 @@ for seed in ${SEEDS:-0}; do
     done
   done
 done
+"$python" -m bigan_jax.evaluation.tables.no_network "$folder"
 "$python" -m bigan_jax.evaluation.tables.anomaly "$folder"

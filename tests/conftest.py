@@ -36,6 +36,7 @@ SLOW = (  # folders and files that compile and train for more than some seconds
     "photos", "pipeline", "runs/workdir", "training", "transfer",
 )
 QUICK = "jax_disable_most_optimizations"
+jax.config.update(QUICK, True)  # What files compute as they are read, too.
 XLA = {  # One part for a program, not 32 that threads compile: a fifth less of a core's seconds.
     "xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1,
 }
@@ -122,7 +123,6 @@ def quick_compilation(home: pathlib.Path) -> Iterator[None]:
     except jax.errors.JaxRuntimeError:
       pass
     patch.setenv(QUICK.upper(), "1")
-    jax.config.update(QUICK, True)
     yield
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bigan_jax.evaluation.anomaly import ranking, scores
-from bigan_jax.evaluation.tables import printed, published_anomalies
+from bigan_jax.evaluation.tables import no_network, printed, published_anomalies
 from bigan_jax.evaluation.tables.published_anomalies import Published
 
 CLASSES = range(10)
@@ -40,14 +40,15 @@ NOTES = {
         " 5,000 pictures and are judged by the test set, ALAD's on 3,600 of the pooled set."
     ),
 }
-SPREAD = " Our ± is half the range of the seeds; the mean is of the classes that are there."
+SPREAD = (" No network: as if E gave x itself, and G grey. Our ± is half the range of the seeds;"
+          " the mean is of the classes that are there.")
 
 
 class Judged(NamedTuple):
   """What is known of one run's scores.
 
   label: the class that was left out, or that was trained on alone. values: {score: [N]}.
-  truth: [N], 1 of anomalies. default: the score that counted. epochs: of training.
+  truth: [N], 1 of anomalies. default: the score that counted. epochs: of training, as printed.
   """
 
   method: str
@@ -55,7 +56,7 @@ class Judged(NamedTuple):
   values: dict[str, np.ndarray]
   truth: np.ndarray
   default: str
-  epochs: float
+  epochs: str
 
 
 def read(folder: pathlib.Path) -> list[Judged]:
@@ -110,7 +111,7 @@ def _ours(
   rows = []
   for method in dict.fromkeys(run.method for run in judged):
     own = [run for run in judged if run.method == method]
-    defaults, epochs = {run.default for run in own}, sorted({run.epochs for run in own})
+    defaults, epochs = {run.default for run in own}, dict.fromkeys(run.epochs for run in own)
     for name in scores.TITLES:
       if cells := found.get((method, name)):
         shown = f"{name} (default)" if name in defaults else name
@@ -119,7 +120,7 @@ def _ours(
         rows.append((title, method, shown,
                      *(printed.mean_and_spread(cells.get(i, ())) for i in CLASSES),
                      f"{statistics.mean(means):.2f}", "/".join(map(str, seeds)),
-                     "/".join(f"{value:g}" for value in epochs), OURS))
+                     "/".join(epochs), OURS))
   return rows
 
 
@@ -137,9 +138,11 @@ def _published(title: str, row: Published) -> tuple[str, ...]:
   return (title, row.name, "", *cells, row.mean, "", "", row.source)
 
 
-def _epochs(run: pathlib.Path) -> float:
-  """Of a run folder's last evaluation."""
-  return json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["epoch"]
+def _epochs(run: pathlib.Path) -> str:
+  """Of a run folder's last evaluation; "" where nothing was trained."""
+  if run.parent.name == no_network.METHOD:
+    return ""
+  return f"{json.loads((run / 'metrics.jsonl').read_text().splitlines()[-1])['epoch']:g}"
 
 
 def main(folder: pathlib.Path) -> None:

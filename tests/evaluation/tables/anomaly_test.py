@@ -48,7 +48,7 @@ def start(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
 
 def test_each_digit_is_left_out_and_looked_for(start: Callable) -> None:
   lines = start("OUT", "mnist", "--config.batch_size=64", EPOCHS="3", SEEDS="5")
-  assert len(lines) == 4 * 10 + 1
+  assert len(lines) == 4 * 10 + 2
   assert lines[4] == (
       "-m bigan_jax.main --stopped_status=143 --config=configs/mnist.py:bigan"
       " --workdir=OUT/mnist/bigan/1-5 --config.seed=5 --config.data.splits=test"
@@ -59,7 +59,9 @@ def test_each_digit_is_left_out_and_looked_for(start: Callable) -> None:
                       " --out=OUT/mnist/scores/bigan/1-5 --force")
   assert "mnist.py:bigan --workdir=OUT/mnist/untrained/1-5 " in lines[6]
   assert lines[6].endswith(" --config.epochs=3 --config.batch_size=64 --config.epochs=0")
-  assert lines[-1] == "-m bigan_jax.evaluation.tables.anomaly OUT/mnist"
+  assert lines[-2:] == [
+      f"-m bigan_jax.evaluation.tables.{name} OUT/mnist" for name in ("no_network", "anomaly")
+  ]
 
 
 def test_one_class_is_trained_on_and_nothing_is_done_twice(
