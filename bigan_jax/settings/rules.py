@@ -77,8 +77,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
       "batch_size": 2, "epochs": 0, "stop_epoch": 0, "alternating": 0, "steps_per_dispatch": 1,
       "calibration_steps": 1, "save_every": 1, "eval.every": 1, "eval.images": 0,
       "eval.references": 0, "eval.samples": 100, "eval.quality": 0, "model.latent_dim": 1,
-      "model.G.width": 1, "model.E.width": 1, "model.D.width": 1, "model.E.hidden": 1, "model.D.hidden": 0,
-      "model.G.kernel": 2, "optim.weight_decay": 0, "optim.warmup_epochs": 0,
+      "model.G.width": 1, "model.E.width": 1, "model.D.width": 1, "model.E.hidden": 1,
+      "model.D.hidden": 0, "model.G.kernel": 2, "optim.weight_decay": 0, "optim.warmup_epochs": 0,
       "seed": 0, "data.resident_gb": 0, "data.workers": 0,
   })
   flat = dict(flat_fields(config))

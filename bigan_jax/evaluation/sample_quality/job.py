@@ -1,5 +1,6 @@
 """The job of configs/sample_quality.py: samples beside pictures, and pictures beside pictures."""
 
+import json
 import pathlib
 import shlex
 from typing import Any, NamedTuple
@@ -50,7 +51,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> None:
     found, halves = measure(config, subjects)
     text = f"{title(config, subjects)}\n\n{results.markdown(shown(found, halves))}"
     rows = table(found, halves)
-    (folder / "results.md").write_text(text)
+    (folder / "results.md").write_text(text, encoding="utf-8")
     results.write_csv(folder / "results.csv", rows)
     results.write_json(folder, {
         **subjects.about, "features": subjects.over, "pictures": len(subjects.real),
@@ -150,7 +151,7 @@ def shown(
     more = "" if spread is None else f" ± {getattr(spread, name):.1g}"
     return f"{getattr(value, name):.4g}{more}"
   return [{
-      "": NAMES[name], "better": measures.better(name), "samples": cell(found, name),
+      "": NAMES[name], "way": measures.BETTER[measures.better(name)], "samples": cell(found, name),
       "halves of the pictures": cell(halves, name),
   } for name in Quality._fields]
 
@@ -171,10 +172,10 @@ def commands(config: ml_collections.ConfigDict, subjects: Subjects) -> list[str]
   folder = pathlib.Path(config.dump).expanduser().absolute()
   made, real = str(folder / "samples"), str(folder / "pictures")
   known = subjects.about["data"] == "cifar10"
-  beside, statistics = CIFAR10 if known else (shlex.quote(real), repr(real))
+  beside, statistics = CIFAR10 if known else (shlex.quote(real), json.dumps(real))
   fewest = len(subjects.made) if known else min(len(subjects.made), len(subjects.real))
   subset = f" --kid-subset-size {fewest}" if fewest < SUBSET else ""
-  call = f"from cleanfid import fid; print(fid.compute_fid({made!r}, {statistics}))"
+  call = f"from cleanfid import fid; print(fid.compute_fid({json.dumps(made)}, {statistics}))"
   more = "" if len(subjects.made) >= CUSTOMARY else (
       f" Published ones are of {CUSTOMARY:,} samples, --config.samples={CUSTOMARY}.")
   return [
