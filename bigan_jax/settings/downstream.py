@@ -183,6 +183,8 @@ def _validate_quality(config: ml_collections.ConfigDict) -> None:
       "samples": 2, "neighbours": 1, "components": 1, "train_images": 0, "judged_images": 0,
       "resamples": 0,
   })
+  if config.resamples == 1:
+    raise ValueError("config.resamples is 1, but a spread is of two at least: give more, or 0.")
   if bool(config.real_features) != bool(config.sample_features):
     raise ValueError(
         f"config.real_features is {config.real_features!r} and config.sample_features "

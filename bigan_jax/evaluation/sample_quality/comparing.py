@@ -106,8 +106,9 @@ def compare(
   random = np.random.RandomState(seed)
   weights = [_weights(len(x), resamples, random) for x in (real.x, made.x)]
   kernel, shares = _between(real, made, *weights)
+  draws = console.over(range(1 + resamples), 1 + resamples, "Frechet distances")
   distances = np.array([
-      frechet(moments(real.x, w), moments(made.x, v)) for w, v in zip(*(a.T for a in weights))
+      frechet(*(moments(side.x, w[:, i]) for side, w in zip((real, made), weights))) for i in draws
   ])
   found = np.stack([distances, np.full_like(distances, kernel), *shares])
   quality = Quality(*found[:, 0].tolist())

@@ -9,7 +9,7 @@ from absl import logging
 import ml_collections
 import numpy as np
 
-from bigan_jax.data import survey
+from bigan_jax.data import folders, survey
 from bigan_jax.evaluation import encoders, samples
 from bigan_jax.evaluation.sample_quality import comparing, described
 from bigan_jax.evaluation.sample_quality.comparing import Quality
@@ -44,6 +44,8 @@ class Subjects(NamedTuple):
 def run(config: ml_collections.ConfigDict, workdir: str) -> None:
   """Compares, prints a table and writes it."""
   results.check(workdir, config.to_dict(), FILES)
+  if config.dump and folders.holds(workdir, config.dump):
+    raise ValueError(f"config.dump is {config.dump}, in the folder of results: choose another.")
   with results.replacing(workdir, config.to_dict(), FILES) as folder:
     subjects = of_files(config) if config.real_features else of_networks(config)
     if subjects.fingerprint:

@@ -15,6 +15,7 @@ from bigan_jax import jobs
 from bigan_jax.evaluation import encoders, samples
 from bigan_jax.evaluation.sample_quality import comparing, described, job
 from bigan_jax.exchange import feature_files
+from bigan_jax.runs.workdir import open_run
 from bigan_jax.settings import downstream
 from configs import sample_quality
 from tests import run_folders
@@ -36,10 +37,12 @@ def config_of(**fields: object) -> ml_collections.ConfigDict:
 def models(
     tmp_path_factory: pytest.TempPathFactory, tiny: Callable, saved_run: Callable
 ) -> pathlib.Path:
-  """Run folders of a BiGAN and of a plain GAN, whose networks are made up."""
+  """Run folders of a BiGAN, of a plain GAN, and of a training with labels, all made up."""
   path = tmp_path_factory.mktemp("models")
   for name in ("bigan", "gan"):
     saved_run(tiny(name), path / name)
+  with open_run(str(path / "head"), {"job": "frozen_layers"}) as run:
+    run.save_networks(10, {"head": {"params": {"b": np.zeros(1)}}}, {"step": 10})
   return path
 
 
@@ -130,6 +133,7 @@ def test_features_of_files(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture
     ({}, "config.encoder is empty"),
     ({"encoder": "RUN", "samples": 1}, "config.samples is 1, but must be at least 2"),
     ({"encoder": "RUN", "neighbours": 0}, "config.neighbours is 0"),
+    ({"encoder": "RUN", "resamples": 1}, "config.resamples is 1, but a spread is of two at least"),
     ({"real_features": "a.npz"}, "config.real_features is 'a.npz' and config.sample_features ''"),
     ({"sample_features": "a.npz", "encoder": "RUN"}, "give both files, or neither"),
     ({"sample_features": "a.npz", "real_features": "b.npz", "encoder": "RUN"},
@@ -148,14 +152,17 @@ def test_fields_out_of_range(fields: Fields, said: str) -> None:
     ({"features": "pixel"}, FileNotFoundError, "There is no run folder 'pixel'"),
     ({"layer": "conv1", "features": "SAME"}, ValueError, "no layer 'conv1'"),
     ({"dump": "SAME"}, FileExistsError, "is there already: choose another"),
+    ({"dump": "INSIDE"}, ValueError, "config.dump is .*, in the folder of results: choose another"),
+    ({"encoder": "HEAD"}, ValueError, "has no network 'G' at step 10; it has .'head'."),
 ])
 def test_what_cannot_be_judged(
     models: pathlib.Path, tmp_path: pathlib.Path, fields: Fields, error: type, said: str
 ) -> None:
-  own = {"encoder": str(models / "bigan")}
-  given = {name: own["encoder"] if value == "SAME" else value for name, value in fields.items()}
+  own = str(models / "bigan")
+  places = {"SAME": own, "INSIDE": str(tmp_path / "out" / "dump"), "HEAD": str(models / "head")}
+  given = {"encoder": own} | {name: places.get(value, value) for name, value in fields.items()}
   with pytest.raises(error, match=said):
-    jobs.JOBS["sample_quality"](config_of(**own | given), str(tmp_path / "out"))
+    jobs.JOBS["sample_quality"](config_of(**given), str(tmp_path / "out"))
   assert not (tmp_path / "out").exists()
 
 
