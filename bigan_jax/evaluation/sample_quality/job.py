@@ -1,6 +1,7 @@
 """The job of configs/sample_quality.py: samples beside pictures, and pictures beside pictures."""
 
 import json
+import math
 import pathlib
 import shlex
 from typing import Any, NamedTuple
@@ -148,14 +149,19 @@ def shown(
     found: tuple[Quality, Quality | None], halves: tuple[Quality, Quality | None]
 ) -> list[dict[str, str]]:
   """`table` as texts, with the way that is better."""
-  def cell(pair: tuple[Quality, Quality | None], name: str) -> str:
-    value, spread = pair
-    more = "" if spread is None else f" ± {getattr(spread, name):.1g}"
-    return f"{getattr(value, name):.4g}{more}"
+  cell = lambda pair, name: rounded(*(part and getattr(part, name) for part in pair))
   return [{
       "": NAMES[name], "way": measures.BETTER[measures.better(name)], "samples": cell(found, name),
       "halves of the pictures": cell(halves, name),
   } for name in Quality._fields]
+
+
+def rounded(value: float, spread: float | None) -> str:
+  """A value and its spread to two digits of the spread; four of the value without one."""
+  if not spread:
+    return f"{value:.4g}"
+  places = max(1 - math.floor(math.log10(spread)), 0)
+  return f"{value:.{places}f} ± {spread:.{places}f}"
 
 
 def dump(folder: pathlib.Path, real: np.ndarray, made: np.ndarray) -> None:

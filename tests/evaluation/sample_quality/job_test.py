@@ -96,6 +96,14 @@ def test_samples_of_a_run_beside_its_pictures(
   assert run_folders.run(config, out) == found
 
 
+@pytest.mark.parametrize("value, spread, text", [
+    (7.9563, 0.278, "7.96 ± 0.28"), (0.55711, 0.104, "0.56 ± 0.10"), (1234.5, 123.4, "1234 ± 123"),
+    (0.55151, 0.00812, "0.5515 ± 0.0081"), (0.55151, None, "0.5515"), (0.0, 0.0, "0"),
+])
+def test_numbers_are_rounded_to_their_spread(value: float, spread: float, text: str) -> None:
+  assert job.rounded(value, spread) == text
+
+
 def test_customary_statistics_of_cifar10(tmp_path: pathlib.Path) -> None:
   config = config_of(encoder="RUN", dump=str(tmp_path))
   subjects = job.Subjects(np.zeros((9, 1)), np.zeros((50_000, 1)), "", {"data": "cifar10"})
