@@ -9,8 +9,8 @@ results.csv and results.md. None of these is FID, which is over a layer of Incep
 --config.dump=DIR writes samples and pictures as PNGs, and prints the commands of torch-fidelity and
 clean-fid that measure it.
 
-Takes a minute on 2 cores for 10,000 samples, and 5 s for configs/digits.py with
---config.samples=1000.
+For 10,000 samples of configs/cifar10.py it takes 30 s of one core, and 2 minutes over 1,024 features
+of an E.
 """
 
 import ml_collections
