@@ -9,8 +9,8 @@ results.csv and results.md. None of these is FID, which is over a layer of Incep
 --config.dump=DIR writes samples and pictures as PNGs, and prints the commands of torch-fidelity and
 clean-fid that measure it.
 
-For 10,000 samples of configs/cifar10.py it takes 30 s of one core, and 2 minutes over 1,024 features
-of an E.
+For 10,000 samples of configs/cifar10.py it takes 30 s of one core, and 2 minutes over 1,024
+features of an E.
 """
 
 import ml_collections
