@@ -137,8 +137,8 @@ def title(config: ml_collections.ConfigDict, subjects: Subjects) -> str:
 def table(
     found: tuple[Quality, Quality | None], halves: tuple[Quality, Quality | None]
 ) -> list[dict[str, Any]]:
-  """A row for each measure; spreads are empty where there are none."""
-  at = lambda quality, name: None if quality is None else getattr(quality, name)
+  """A row for each measure, to six digits; spreads are empty where there are none."""
+  at = lambda quality, name: None if quality is None else float(f"{getattr(quality, name):.6g}")
   return [{
       "measure": NAMES[name], "samples": at(found[0], name), "spread": at(found[1], name),
       "halves": at(halves[0], name), "halves spread": at(halves[1], name),
