@@ -21,17 +21,15 @@ from absl import flags
 import chex
 import jax
 import numpy as np
-from PIL import Image
 
 from bigan_jax.data import files, folders, survey
 from bigan_jax.data.builders import presize
 from bigan_jax.data.preprocess import shrink, to_native, to_uint8
-from bigan_jax.evaluation import pictures
+from bigan_jax.evaluation import pictures, samples
 from bigan_jax.evaluation.layer_features import CODE, LAST
 from bigan_jax.exchange import blocks, feature_files, loaded
 from bigan_jax.exchange.feature_files import Rows
 from bigan_jax.machine import progress
-from bigan_jax.models import latents
 from bigan_jax.runs import outputs
 from bigan_jax.settings import program
 from bigan_jax.settings.arguments import nearest
@@ -123,16 +121,15 @@ def sample(
     model: loaded.Model, count: int, seed: int, folder: Path, force: bool = False
 ) -> None:
   """Writes samples G(z) as PNGs, and SHEET, to `folder`; FileExistsError if something is there."""
-  key, kind, shown = jax.random.PRNGKey(seed), latents.kind(model.config.model), []
+  first, shown = 0, []
   with outputs.new_folder(folder, force, holds_pictures) as scratch:
-    for first in progress.over(range(0, count, blocks.BLOCK), -(-count // blocks.BLOCK), "samples"):
-      z = latents.sample(jax.random.fold_in(key, first), blocks.BLOCK, model.latent_dim, kind)
-      pixels = np.asarray(to_uint8(model.G(z), model.value_range))
-      for i, picture in enumerate(pixels[:count - first], start=first):
-        _save(picture, scratch / f"{i:06d}.png")
-      shown.extend(pixels[:min(count, ON_SHEET) - first] if first < ON_SHEET else ())
+    for pixels in samples.drawn(model, count, seed):
+      samples.write(scratch, pixels, first)
+      first += len(pixels)
+      shown.extend(pixels[:ON_SHEET - len(shown)])
     sheet = pictures.grid(np.stack(shown), min(count, pictures.COLUMNS))
-    _save(pictures.titled(sheet, f"G(z), step {model.step:,}, seed {seed}"), scratch / SHEET)
+    title = f"G(z), step {model.step:,}, seed {seed}"
+    pictures.save(scratch / SHEET, pictures.titled(sheet, title))
 
 
 def holds_pictures(folder: Path) -> bool:
@@ -182,11 +179,8 @@ def _write_pairs(folder: Path, names: list[str], x: chex.Array, back: chex.Array
   for path in paths:
     path.parent.mkdir(parents=True, exist_ok=True)
   with concurrent.futures.ThreadPoolExecutor(presize.cores()) as pool:
-    list(pool.map(_save, (pictures.titled(pictures.grid(pair, 2), PAIR) for pair in pairs), paths))
-
-
-def _save(picture: np.ndarray, path: Path) -> None:
-  Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(path, "PNG")
+    drawn = (pictures.titled(pictures.grid(pair, 2), PAIR) for pair in pairs)
+    list(pool.map(pictures.save, paths, drawn))
 
 
 def _report(done: int, skipped: list[tuple[str, str]], listed: Path) -> None:

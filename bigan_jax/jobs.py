@@ -15,6 +15,8 @@ from bigan_jax import models
 from bigan_jax.data import batches, survey
 from bigan_jax.evaluation import metrics, neighbours_job, pictures, probe_job
 from bigan_jax.evaluation.anomaly import in_training
+from bigan_jax.evaluation.sample_quality import in_training as quality
+from bigan_jax.evaluation.sample_quality import job as quality_job
 from bigan_jax.exchange import loaded
 from bigan_jax.machine import devices
 from bigan_jax.runs.workdir import check_run, open_run
@@ -41,14 +43,18 @@ def train(config: ml_collections.ConfigDict, workdir: str) -> bool:
     rules.validate_batch(config.batch_size, train_set.size, jax.device_count())
     objective, networks = OBJECTIVES[config.objective], models.build(config.model)
     judge = metrics.judge(config, networks, objective, train_set, judged_set)
-    others = {}
+    columns, others = (), []
     if config.eval.anomaly:
-      others[in_training.COLUMN] = in_training.evaluator(config, networks, train_set)
-    best = judge.criterion(config.eval.best, tuple(others))
+      columns += (in_training.COLUMN,)
+      others.append(in_training.evaluator(config, networks, train_set))
+    if config.eval.quality:
+      columns += quality.COLUMNS
+      others.append(quality.evaluator(config, judge))
+    best = judge.criterion(config.eval.best, columns)
     with open_run(workdir, config.to_dict(), rules.FREE_TO_CHANGE, best) as run:
       run.agree_on_data(survey.fingerprint(train_set.about), config.data.accept_change)
       painter = pictures.painter(judge, run.write_picture)
-      evaluators = [*judge.evaluators(), *others.values(), painter]
+      evaluators = [*judge.evaluators(), *others, painter]
       training = learner.prepare(config, run, train_set, batches.assembler(config), evaluators)
       learner.train(training, interrupted)
       return interrupted()
@@ -92,6 +98,7 @@ SUPERVISED = {
 JUDGING = {
     "linear_probe": probe_job.run,
     "neighbours": neighbours_job.run,
+    "sample_quality": quality_job.run,
     **{name: functools.partial(fine_tuning.run, job) for name, job in SUPERVISED.items()},
 }
 JOBS = {"train": train, **{name: devices.usual_types()(run) for name, run in JUDGING.items()}}

@@ -47,7 +47,8 @@ PHOTOS = [  # as environments_test has them: XLA's compilations are shared
     "--config.model.E.width=2", "--config.model.E.hidden=4", "--config.model.D.hidden=4",
 ]
 CUT = {"digits": PERCEPTRONS, "cifar10": PHOTOS, "mnist": [*PERCEPTRONS, "--config.data.name=fake"],
-       "image_folder": IMAGES, "linear_probe": ["--config.neighbours=1"], "neighbours": []}
+       "image_folder": IMAGES, "linear_probe": ["--config.neighbours=1"], "neighbours": [],
+       "sample_quality": ["--config.samples=60", "--config.resamples=2"]}
 
 
 def commands(text: str) -> list[str]:

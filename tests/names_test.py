@@ -14,6 +14,7 @@ from configs import (
   imagenet,
   linear_probe,
   neighbours,
+  sample_quality,
   voc_classification,
   voc_detection,
   voc_segmentation,
@@ -23,8 +24,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 PROSE = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("launch/*")]
 TEXTS = [*PROSE, *ROOT.glob("bigan_jax/**/*.py"), *ROOT.glob("configs/*.py"),
          *ROOT.glob("tests/**/*.py"), ROOT / "setup.cfg"]
-CONFIGS = (digits, frozen_layers, imagenet, linear_probe, neighbours, voc_classification,
-           voc_detection, voc_segmentation)
+CONFIGS = (digits, frozen_layers, imagenet, linear_probe, neighbours, sample_quality,
+           voc_classification, voc_detection, voc_segmentation)
 FOREIGN = {  # flags of other programs that texts call
     "nodes", "gpus-per-node", "ntasks-per-node", "help", "kill-on-bad-exit", "gpu-bind", "signal",
     "command", "worker", "zone", "xla_gpu_deterministic_ops", "job-name", "requeue", "open-mode",

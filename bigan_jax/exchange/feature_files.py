@@ -1,4 +1,7 @@
-"""Writes features row by row, .npz or .parquet, in memory that does not grow with their number."""
+"""Files of features, .npz or .parquet.
+
+They are written row by row, in memory that does not grow with their number.
+"""
 
 from collections.abc import Callable, Iterator
 import json
@@ -83,4 +86,44 @@ def write_parquet(path: pathlib.Path, blocks: Iterator[Rows], about: dict[str, A
 
 WRITERS: dict[str, Callable[[pathlib.Path, Iterator[Rows], dict[str, Any]], None]] = {
     ".npz": write_npz, ".parquet": write_parquet,
+}
+
+
+def read(path: str) -> np.ndarray:
+  """The features float32 [n, f] of a file as it is written here, or by others: by that name.
+
+  Raises:
+    FileNotFoundError: there is no such file.
+    ValueError: it is of another kind, or holds no matrix `features`.
+  """
+  file = pathlib.Path(path).expanduser()
+  if not file.is_file():
+    raise FileNotFoundError(f"There is no file {path!r}: name one that bigan_jax.features wrote.")
+  if file.suffix not in READERS:
+    raise ValueError(f"{path} is no {' or '.join(READERS)} file: give one with `features` in it.")
+  try:
+    features = READERS[file.suffix](file)
+  except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+    raise ValueError(f"{path} holds no `features` that can be read ({type(error).__name__}): let "
+                     "bigan_jax.features write it.") from error
+  if features.ndim != 2:
+    raise ValueError(f"`features` in {path} are of shape {list(features.shape)}: give a row of "
+                     "numbers for each picture.")
+  return features
+
+
+def _read_npz(path: pathlib.Path) -> np.ndarray:
+  with np.load(path, allow_pickle=False) as arrays:
+    return np.asarray(arrays["features"], np.float32)
+
+
+def _read_parquet(path: pathlib.Path) -> np.ndarray:
+  import pyarrow.parquet
+
+  column = pyarrow.parquet.read_table(path, columns=["features"])["features"]
+  return np.stack(column.to_numpy()).astype(np.float32)
+
+
+READERS: dict[str, Callable[[pathlib.Path], np.ndarray]] = {
+    ".npz": _read_npz, ".parquet": _read_parquet,
 }

@@ -12,7 +12,7 @@ from bigan_jax.runs.workdir import check_config, local_path, read_config, refuse
 
 CONFIG, RESULTS = "config.json", "results.json"
 FREE = (  # fields that results do not depend on
-    "data_dir", "data.accept_change", "data.resident_gb", "data.workers",
+    "data_dir", "data.accept_change", "data.resident_gb", "data.workers", "dump",
 )
 
 

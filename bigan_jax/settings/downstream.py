@@ -16,6 +16,7 @@ VOC_TRAINED = ("fc6_8", "fc8", "all")  # layers, in classification
 VOC_SOURCES = ("pretrained", "random", "kmeans")
 OWN_DATA = ("flip", "accept_change", "resident_gb", "workers")  # that no encoder decides
 CLASSIFIERS = ("logistic", "mlp")
+QUALITY_NEIGHBOURS = 5  # whose distance is the radius of balls, in the job and in training
 INITS = ("gaussian", "k-means", "plain")  # of layers that are not transferred
 
 
@@ -90,7 +91,8 @@ def voc(job: str, source: str) -> ml_collections.ConfigDict:
 
 def validate(config: ml_collections.ConfigDict) -> None:
   """Raises ValueError, in one sentence, for the first field that is out of range."""
-  if not config.encoder and config.get("source", "pretrained") == "pretrained":
+  files = bool(config.get("real_features", ""))
+  if not (config.encoder or files) and config.get("source", "pretrained") == "pretrained":
     raise ValueError("config.encoder is empty: name a run folder, --config.encoder=RUN.")
   # Only what recomputes statistics of batch norm needs two images.
   check_least(config, {"seed": 0, "batch_size": 1 if "optim" in config else 2})
@@ -98,6 +100,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
     _validate_training(config)
   if "layers" in config:
     _validate_layers(config)
+  if "sample_features" in config:
+    _validate_quality(config)
   if config.data.name == "voc":
     _validate_voc(config)
   given = changed_data(config.data, base("").data)
@@ -171,6 +175,25 @@ def _validate_layers(config: ml_collections.ConfigDict) -> None:
     )
   if "probe" in config:
     _validate_probe(config)
+
+
+def _validate_quality(config: ml_collections.ConfigDict) -> None:
+  """Raises ValueError for a field that is out of range of the job sample_quality."""
+  check_least(config, {
+      "samples": 2, "neighbours": 1, "components": 1, "train_images": 0, "judged_images": 0,
+      "resamples": 0,
+  })
+  if config.resamples == 1:
+    raise ValueError("config.resamples is 1, but a spread is of two at least: give more, or 0.")
+  if bool(config.real_features) != bool(config.sample_features):
+    raise ValueError(
+        f"config.real_features is {config.real_features!r} and config.sample_features "
+        f"{config.sample_features!r}: give both files, or neither."
+    )
+  if config.real_features and (config.encoder or config.dump):
+    name = "encoder" if config.encoder else "dump"
+    raise ValueError(f"config.{name} is {config[name]!r}, but features of both sides are given and "
+                     "no network is asked: leave it out.")
 
 
 def _validate_probe(config: ml_collections.ConfigDict) -> None:

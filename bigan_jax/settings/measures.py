@@ -45,6 +45,12 @@ LEARNER = {  # of the runs of feature learners
     "EGg": Measure("reconstruction error of samples", "down"),
     "EGg_b": Measure("chance level of EGg, from another sample"),
     "AUROC": Measure("area under the ROC curve of anomalies; 0.5 is chance", "up"),
+    "frechet": Measure("Frechet distance of samples to pictures, over pixels' components", "down"),
+    "kernel": Measure("kernel distance of samples to pictures, over pixels' components", "down"),
+    "precision": Measure("share of samples that lie among neighbours of pictures", "up"),
+    "recall": Measure("share of pictures that lie among neighbours of samples", "up"),
+    "density": Measure("how densely pictures lie around samples; of pictures themselves 1", "up"),
+    "coverage": Measure("share of pictures that have a sample among their neighbours", "up"),
     "evaluation_seconds": Measure("seconds that the evaluation took"),
 }
 WITH_LABELS = {  # of the jobs that train with labels

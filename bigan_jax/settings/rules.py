@@ -12,8 +12,8 @@ from bigan_jax.settings.training import data_section
 PRECISIONS = ("float32", "tf32", "bfloat16")
 FREE_TO_CHANGE = (  # when a run is continued: fields that its results do not depend on
     "data_dir", "stop_epoch", "steps_per_dispatch", "save_every", "eval.every", "eval.best",
-    "eval.anomaly", "data.path", "data.accept_change", "data.classes", "data.resident_gb",
-    "data.workers", "proposals.cache_dir",
+    "eval.anomaly", "eval.quality", "data.path", "data.accept_change", "data.classes",
+    "data.resident_gb", "data.workers", "proposals.cache_dir",
 )
 BEFORE = {  # what runs from before these fields are: continued as such, and not otherwise
     "loss": "logistic", "average": 0.0, "augment": "", "views": False, "optim.E_rate_factor": 1.0,
@@ -76,9 +76,9 @@ def validate(config: ml_collections.ConfigDict) -> None:
   check_least(config, {
       "batch_size": 2, "epochs": 0, "stop_epoch": 0, "alternating": 0, "steps_per_dispatch": 1,
       "calibration_steps": 1, "save_every": 1, "eval.every": 1, "eval.images": 0,
-      "eval.references": 0, "eval.samples": 100, "model.latent_dim": 1, "model.G.width": 1,
-      "model.E.width": 1, "model.D.width": 1, "model.E.hidden": 1, "model.D.hidden": 0,
-      "model.G.kernel": 2, "optim.weight_decay": 0, "optim.warmup_epochs": 0,
+      "eval.references": 0, "eval.samples": 100, "eval.quality": 0, "model.latent_dim": 1,
+      "model.G.width": 1, "model.E.width": 1, "model.D.width": 1, "model.E.hidden": 1,
+      "model.D.hidden": 0, "model.G.kernel": 2, "optim.weight_decay": 0, "optim.warmup_epochs": 0,
       "seed": 0, "data.resident_gb": 0, "data.workers": 0,
   })
   flat = dict(flat_fields(config))
@@ -91,6 +91,11 @@ def validate(config: ml_collections.ConfigDict) -> None:
   if config.eval.samples % 100:
     raise ValueError(
         f"config.eval.samples is {config.eval.samples}, but must be a multiple of 100 (NND/100)."
+    )
+  if config.eval.quality > config.eval.samples:
+    raise ValueError(
+        f"config.eval.quality is {config.eval.quality}, but only config.eval.samples = "
+        f"{config.eval.samples} samples are drawn: lower it."
     )
   if config.stop_epoch > config.epochs:
     raise ValueError(

@@ -58,6 +58,7 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.eval.references = 50_000  # neighbours for 1-NN, of the training set; 0: all
   config.eval.samples = 100_000  # G(z) for NND and EGg
   config.eval.anomaly = ""  # classes that are anomalies, by number or name: AUROC; "": none
+  config.eval.quality = 0  # of these samples, compared with the judged pictures by pixels; 0: none
   config.eval.best = ""  # metric that the best networks are kept by; "": EGr with an E, else NND
   return config
 

@@ -17,8 +17,9 @@ from bigan_jax.training.timetable import Timetable
 from bigan_jax.training.train_step import Metrics
 
 COLUMNS = ("epoch", "JD", "D", "D_xx", "D_zz", "G", "E", "NND", "NNC_e", "NNC_e-", "NNC_d",
-           "CLS_e-", "CLS_d", "EGr", "EGr_b", "EGg", "EGg_b", "AUROC")
-LOSSES = ("JD", "D", "D_xx", "D_zz", "G", "E")
+           "CLS_e-", "CLS_d", "EGr", "EGr_b", "EGg", "EGg_b", "AUROC", "frechet", "kernel",
+           "precision", "recall", "density", "coverage")
+FINE = ("JD", "D", "D_xx", "D_zz", "G", "E", "kernel")  # with four decimals
 SCREEN = 20  # rows of a table, after which its header is printed again
 
 Item = TypeVar("Item")
@@ -90,7 +91,7 @@ def chief(row: dict[str, float]) -> dict[str, str]:
 
 
 def _shown(name: str, value: float) -> str:
-  return str(value) if name == "epoch" else f"{value:.{4 if name in LOSSES else 2}f}"
+  return str(value) if name == "epoch" else f"{value:.{4 if name in FINE else 2}f}"
 
 
 def _arrow(name: str) -> str:
