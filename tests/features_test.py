@@ -15,6 +15,7 @@ import pytest
 
 import bigan_jax
 from bigan_jax import features
+from bigan_jax.models import latents
 from tests.exchange.exported_test import convolutional
 
 COUNT = 13
@@ -152,7 +153,7 @@ def test_samples(digits: features.loaded.Model, tmp_path: pathlib.Path) -> None:
   assert Image.open(tmp_path / "a" / sheet).width == 636
   np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a" / sheet)), shown[:, :, 0])
   key = jax.random.fold_in(jax.random.PRNGKey(0), 4)
-  fifth = digits.G(features.latents.sample(key, 4, 5))[0, :, :, 0]
+  fifth = digits.G(latents.sample(key, 4, 5))[0, :, :, 0]
   assert np.abs(a[4] - 255 * np.asarray(fifth)).max() <= 0.51
   with pytest.raises(FileExistsError, match="add --force"):
     features.sample(digits, 6, 0, tmp_path / "a")
@@ -214,6 +215,6 @@ def test_the_command_line(tmp_path: pathlib.Path, folder: pathlib.Path, tiny: Ca
   for failed, said in (
       (call("gan", images=folder, out=tmp_path / "g.npz"), "gan has no encoder"),
       (call("run", images=folder), "--out is missing"),
-      (call("run", out=out), "either --images=FOLDER or --sample=N"),
+      (call("run", out=out), "Give one of --images=FOLDER, --sample=N, "),
   ):
     assert failed.returncode == 1 and failed.stderr.count("\n") == 1 and said in failed.stderr

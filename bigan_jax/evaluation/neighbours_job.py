@@ -1,13 +1,11 @@
 """The job of configs/neighbours.py: the nearest training images of some queries (Figure 5)."""
 
-import pathlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from PIL import Image
 
 from bigan_jax.data import survey
 from bigan_jax.data.splits import Split
@@ -40,7 +38,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> None:
           picture(queries.images, train.images[found.index]),
           f"a query, and the training pictures nearest to it by {layer}",
       )
-      draw(folder / "pictures" / f"neighbours_{layer}.png", drawn)
+      pictures.save(drawn, folder / "pictures" / f"neighbours_{layer}.png")
       rows += table(layer, numbers, queries, train, found)
       summary[layer] = {"dim": width, "same_class": same_class(queries, train, found)}
     results.write_csv(folder / "neighbours.csv", rows)
@@ -129,8 +127,3 @@ def picture(queries: np.ndarray, found: np.ndarray) -> np.ndarray:
   cells = np.concatenate([queries[:, None], gap[:, None], found], axis=1)
   cells = cells.reshape(-1, *queries.shape[1:])
   return pictures.grid(cells, columns=found.shape[1] + 2)
-
-
-def draw(path: pathlib.Path, image: np.ndarray) -> None:
-  """Writes uint8 [H, W, 1 or 3] as a PNG."""
-  Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(path)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import functools
+import pathlib
 
 import chex
 import jax
@@ -49,6 +50,16 @@ def _line(title: str, width: int) -> np.ndarray:
   pen = ImageDraw.Draw(line)
   pen.text((size // 2, size), title, fill=0, font=ImageFont.load_default(size), anchor="lm")
   return np.asarray(line)
+
+
+def image(picture: np.ndarray) -> Image.Image:
+  """uint8 [H, W, 1 or 3] as Pillow has it."""
+  return Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
+
+
+def save(picture: np.ndarray, path: pathlib.Path) -> None:
+  """Writes uint8 [H, W, 1 or 3] as a PNG."""
+  image(picture).save(path, "PNG")
 
 
 def interleave(above: np.ndarray, below: np.ndarray, columns: int) -> np.ndarray:

@@ -3,10 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
+import jax
 import numpy as np
 import tqdm
 
 from bigan_jax.data import files
+from bigan_jax.data.preprocess import to_uint8
+from bigan_jax.exchange import loaded
+from bigan_jax.models import latents
 
 BLOCK = 128  # pictures that a network sees at once
 Made = TypeVar("Made")
@@ -57,3 +61,11 @@ def ahead(
     before = now
   if before:
     yield before
+
+
+def samples(model: loaded.Model, count: int, seed: int) -> Iterator[np.ndarray]:
+  """G(z) in parts, uint8 [n, *image_shape]: the same for a seed, whatever the count."""
+  key, kind = jax.random.PRNGKey(seed), latents.kind(model.config.model)
+  for first in range(0, count, BLOCK):
+    z = latents.sample(jax.random.fold_in(key, first), BLOCK, model.latent_dim, kind)
+    yield np.asarray(to_uint8(model.G(z), model.value_range))[:count - first]
