@@ -21,7 +21,7 @@ from bigan_jax.runs import outputs, results
 
 COUNT = 100  # samples, if nobody says how many
 HELD = 5  # one picture of so many is held out, at most as many as there are samples
-NEAR = 5  # percent of the held-out pictures that count as near
+NEAR = 5  # percent of the held-out pictures, which tell what is near
 SHOWN, ACROSS = 60, 4  # samples on the sheet, and in a row of it
 SHEET, TABLE, SKIPPED = "neighbours.png", "neighbours.csv", "skipped.txt"
 KINDS = ("pixels", "features")
@@ -190,10 +190,10 @@ def summary(model: loaded.Model, found: Copies) -> str:
   for kind, what in zip(KINDS, ("pixels", network)):
     near, median = found.samples[kind].distance, lambda values: f"{np.median(values):.4g}"
     text = f"Median distance to the nearest by {what}: {median(near)} of samples"
-    if found.held:
-      far = found.held[kind].distance
-      share = np.mean(near < np.percentile(far, NEAR))
-      text += (f", {median(far)} of {len(far):,} held-out pictures; {share:.0%} of the samples are "
-               f"nearer than {100 - NEAR} % of those ({NEAR} % by chance)")
+    far = found.held[kind].distance if found.held else ()
+    text += f", {median(far)} of {len(far):,} held-out pictures" if len(far) else ""
+    if len(far) * NEAR >= 100:
+      share = 100 * np.mean(near <= np.percentile(far, NEAR))
+      text += f"; {share:.0f} % of the samples are as near as the nearest {NEAR} % of those"
     lines.append(f"{text}.")
   return "\n".join(lines + ([] if found.held else [f"Below {HELD} pictures none is held out."]))

@@ -5,7 +5,6 @@ compares by a network that it downloads; here D does.
 """
 
 from collections.abc import Callable
-import functools
 import pathlib
 from typing import Any, NamedTuple
 
@@ -95,32 +94,40 @@ def _search(model: loaded.Model, steps: int) -> Callable[..., tuple[jax.Array, E
   @jax.jit
   def search(x: jax.Array, code: jax.Array) -> tuple[jax.Array, Errors, Errors]:
     of = errors(model, x, code)
-    first = of(code)
-    def loss(z: jax.Array) -> tuple[jax.Array, jax.Array]:
-      each = _mean({name: e / jnp.maximum(first[name], TINY) for name, e in of(z).items()})
-      return each.sum(), each  # A picture's gradient is that of its own.
-    def step(state: tuple, _: None) -> tuple[tuple, None]:
-      z, moments, best = state
-      (_, each), slope = jax.value_and_grad(loss, has_aux=True)(z)
-      best = _better(best, (z, each))
+    def loss(z: jax.Array, first: Errors, i: jax.Array) -> tuple[jax.Array, tuple[_Best, Errors]]:
+      found = of(z)
+      now = jax.lax.stop_gradient(found)
+      first = {name: jnp.where(i == 0, now[name], first[name]) for name in found}
+      ratios = [found[name] / jnp.maximum(first[name], TINY) for name in found]
+      each = sum(ratios) / len(ratios)
+      return each.sum(), (_Best(each, z, found), first)  # A picture's gradient is that of its own.
+    def step(state: tuple, i: jax.Array) -> tuple[tuple, None]:
+      z, moments, best, first = state
+      slope, (found, first) = jax.grad(loss, has_aux=True)(z, first, i)
       change, moments = adam.update(slope, moments)
-      return (jnp.clip(z + change, -bound, bound), moments, best), None
-    start = code, adam.init(code), (code, jnp.full(len(code), jnp.inf))
-    (z, _, best), _ = jax.lax.scan(step, start, length=steps)
-    z, _ = _better(best, (z, loss(z)[1]))
-    return z, first, of(z)
+      z = jnp.clip(z + change, -bound, bound)
+      return (z, moments, _better(best, found), first), None
+    nothing = jax.tree.map(jnp.zeros_like, jax.eval_shape(of, code))
+    best = _Best(jnp.full(len(code), jnp.inf), code, nothing)
+    start = code, adam.init(code), best, nothing
+    (_, _, best, first), _ = jax.lax.scan(step, start, jnp.arange(steps + 1))
+    return best.z, first, best.errors
   return search
 
 
-def _mean(found: Errors) -> jax.Array:
-  return functools.reduce(jnp.add, found.values()) / len(found)
+class _Best(NamedTuple):
+  """The best so far of each picture, by what falls: loss [B], z [B, d], {error: [B]}."""
+
+  loss: jax.Array
+  z: jax.Array
+  errors: Errors
 
 
-def _better(a: tuple[jax.Array, jax.Array], b: tuple[jax.Array, jax.Array]
-            ) -> tuple[jax.Array, jax.Array]:
-  """Of each picture's two (z [B, d], loss [B]) the lower; a where they are equal."""
-  lower = b[1] < a[1]
-  return jnp.where(lower[:, None], b[0], a[0]), jnp.where(lower, b[1], a[1])
+def _better(a: _Best, b: _Best) -> _Best:
+  """Of each picture the one whose loss is lower."""
+  lower = b.loss < a.loss
+  choose = lambda a, b: jnp.where(lower.reshape(-1, *(1,) * (a.ndim - 1)), b, a)
+  return jax.tree.map(choose, a, b)
 
 
 def write(model: loaded.Model, image: str, out: pathlib.Path, force: bool) -> str:
