@@ -5,6 +5,7 @@ held-out pictures: how far real ones lie from the nearest others.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+import functools
 import pathlib
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from bigan_jax.data.preprocess import shrink, to_native
 from bigan_jax.evaluation import neighbours, pictures, walks
 from bigan_jax.evaluation.anomaly import measuring
 from bigan_jax.exchange import blocks, loaded
+from bigan_jax.machine import progress
 from bigan_jax.runs import outputs, results
 
 COUNT = 100  # samples, if nobody says how many
@@ -64,16 +66,12 @@ def nearest(model: loaded.Model, samples: np.ndarray, images: Any, seed: int = 0
   source, names, skipped = measuring.of(images, model.view), [], []
   order, look = np.random.RandomState(seed).permutation(len(source.names)), describe(model)
   count = min(len(samples), len(order) // HELD)
-  def found(chosen: np.ndarray) -> Iterator[tuple[int, Vectors]]:
-    """(number of the first, vectors) of each block of pictures."""
-    for block, vectors in measuring.over(
-        source, np.sort(chosen), look, model.encoder_shape, skipped
-    ):
-      first = len(names)
-      names.extend(block.names)
-      yield first, {kind: v[:len(block.names)] for kind, v in vectors.items()}
   drawn = blocks.of(((str(i), x) for i, x in enumerate(samples)), [], model.image_shape)
   queries = {kind: v[:len(samples)] for kind, v in _joined(look(b.images) for b in drawn)}
+  centre = {kind: jnp.mean(v, axis=0) for kind, v in queries.items()}
+  queries = _less(queries, centre)  # Squares of small numbers lose less by rounding.
+  found = functools.partial(_vectors, source, lambda images: _less(look(images), centre),
+                            model.encoder_shape, names, skipped)
   best, held = _nobody(queries), []
   for first, vectors in found(order[:count]):
     best = _update(best, queries, first, vectors)
@@ -108,6 +106,23 @@ def describe(model: loaded.Model) -> Callable[[np.ndarray], Vectors]:
       features = model.E(to_native(seen, model.value_range))[1][model.feature_layer]
     return dict(zip(KINDS, (pixels / np.sqrt(pixels.shape[1]), features.reshape(len(images), -1))))
   return look
+
+
+def _vectors(
+    source: measuring.Source, look: Callable[[np.ndarray], Vectors], shape: tuple[int, ...],
+    names: list[str], skipped: list[tuple[str, str]], chosen: np.ndarray,
+) -> Iterator[tuple[int, Vectors]]:
+  """(number of the first, vectors) of each block of chosen pictures, whose names are added."""
+  stream, bar = source.stream(np.sort(chosen)), progress.bar(len(chosen), unit="img", stays=False)
+  with blocks.made(look, stream, bar, skipped, shape) as pairs:
+    for block, vectors in pairs:
+      first = len(names)
+      names.extend(block.names)
+      yield first, {kind: v[:len(block.names)] for kind, v in vectors.items()}
+
+
+def _less(vectors: Vectors, centre: Vectors) -> Vectors:
+  return {kind: v - centre[kind] for kind, v in vectors.items()}
 
 
 def _joined(parts: Iterable[Vectors]) -> Iterator[tuple[str, jax.Array]]:

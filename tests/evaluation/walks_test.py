@@ -4,11 +4,13 @@ from collections.abc import Callable
 import csv
 import pathlib
 
+import jax
 import numpy as np
 from PIL import Image
 import pytest
 
 from bigan_jax import models
+from bigan_jax.data.preprocess import shrink
 from bigan_jax.evaluation import copies, projection, walks
 from bigan_jax.evaluation.anomaly import scores
 from bigan_jax.exchange import loaded
@@ -118,20 +120,32 @@ def test_the_nearest_by_hand(digits: loaded.Model, tmp_path: pathlib.Path) -> No
 @pytest.mark.parametrize("config", families.CONVOLUTIONAL)
 def test_every_family(config: Callable, assembled: Callable) -> None:
   model = assembled(config())
-  images, shape = noise(6, 0, model.encoder_shape), model.image_shape
-  found = copies.nearest(model, noise(2, 1, shape), images)
-  assert {name: hits.index.shape for name, hits in found.samples.items()} == {
-      "pixels": (2,), "features": (2,)}
+  images, shape = noise(2, 0, model.encoder_shape), model.image_shape
+  described = jax.eval_shape(copies.describe(model), images)  # Traced alone: less to compile.
+  assert described["pixels"].shape == (2, np.prod(shape)) and len(described["features"]) == 2
   if model.E is None:
     for look in (walks.interpolate, projection.project):
       with pytest.raises(ValueError, match="A model of gan has no encoder: take one of a BiGAN"):
         look(model, images)
     return
-  assert walks.interpolate(model, images[:2], 1).shape == (2, *shape)
-  found = projection.project(model, images[:2], 3)
+  assert walks.interpolate(model, images, 1).shape == (2, *shape)
+  found = projection.project(model, images, 3)
   assert set(found.after) == {"pixels", "features"} and found.x.shape == (2, *shape)
   total = lambda errors: sum(errors[name] / found.before[name] for name in errors)
   assert np.all(total(found.after) < total(found.before))
+
+
+@pytest.mark.parametrize("config", [families.small, families.plain])
+def test_copies_where_e_sees_larger_pictures_or_is_not(config: Callable, assembled: Callable
+                                                       ) -> None:
+  model = assembled(config())
+  images = noise(6, 0, model.encoder_shape)
+  seen = jax.numpy.asarray(walks.measuring.read_all(images, model.view))
+  seen = np.asarray(shrink(seen, model.image_shape[0]))
+  found = copies.nearest(model, seen[4:], images)
+  assert [found.names[i] for i in found.samples["pixels"].index] == ["4", "5"]
+  assert [found.names[i] for i in found.samples["features"].index] == ["4", "5"]
+  assert len(found.held["features"].distance) == 1
 
 
 def test_families_are_all_there() -> None:

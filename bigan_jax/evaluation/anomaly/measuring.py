@@ -1,7 +1,6 @@
 """Pictures from wherever they lie, and what the networks make of them, block by block."""
 
 from collections.abc import Callable, Iterator, Sequence
-import contextlib
 import functools
 import os
 from typing import Any, NamedTuple
@@ -98,10 +97,12 @@ def measure(
   chosen = range(len(source.names)) if chosen is None else chosen
   skipped: list[tuple[str, str]] = []
   found = []
-  look = functools.partial(scores.measure, model)
-  for block, arrays in over(source, chosen, look, model.encoder_shape, skipped, title):
-    own = {name: np.asarray(values)[:len(block.names)] for name, values in arrays.items()}
-    found.append(normal.complete(held_against, own) if held_against else own)
+  bar = progress.bar(len(chosen), title, "img", stays=bool(title), quiet=not processes.first())
+  run = functools.partial(scores.measure, model)
+  with blocks.made(run, source.stream(chosen), bar, skipped, model.encoder_shape) as pairs:
+    for block, arrays in pairs:
+      own = {name: np.asarray(values)[:len(block.names)] for name, values in arrays.items()}
+      found.append(normal.complete(held_against, own) if held_against else own)
   if not found:
     raise ValueError(f"None of the {len(chosen):,} pictures can be read, "
                      f"{folders.escape(source.names[chosen[0]])} among them: give others.")
@@ -109,26 +110,6 @@ def measure(
   kept = np.array([i for i in chosen if source.names[i] not in gone])
   joined = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
   return Measured(kept, joined, skipped)
-
-
-def over(
-    source: Source, chosen: Sequence[int], run: Callable[[np.ndarray], blocks.Made],
-    shape: tuple[int, ...], skipped: list[tuple[str, str]], title: str = "",
-) -> Iterator[tuple[blocks.Block, blocks.Made]]:
-  """(block, run(its images)) of pictures, with a progress line.
-
-  Args:
-    chosen: which of them, by number. shape: of one, as E sees it.
-    skipped: takes (name, reason) of those that cannot be read.
-    title: of the line, which only outlasts the work if there is one.
-  """
-  with contextlib.ExitStack() as stack:
-    bar = stack.enter_context(progress.bar(
-        len(chosen), title, "img", stays=bool(title), quiet=not processes.first()
-    ))
-    stream = source.stream(chosen)
-    stack.callback(stream.close)
-    yield from blocks.ahead(run, blocks.of(blocks.counted(stream, bar), skipped, shape))
 
 
 def read_all(images: Any, how: files.View) -> np.ndarray:
