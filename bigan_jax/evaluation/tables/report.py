@@ -124,7 +124,8 @@ def main(argv: Sequence[str]) -> None:
   runs = run_folders.read_all(folders)
   disk.write_atomically(pathlib.Path(OUT.value).expanduser(), page(runs).encode())
   jobs = len(runs) - len(folders)
-  print(f"Wrote {OUT.value}{f', with {jobs} that judged them' if jobs else ''}.")
+  beside = f", with {jobs} job{'s' * (jobs > 1)} found beside" if jobs else ""
+  print(f"Wrote {OUT.value}{beside}.")
 
 
 if __name__ == "__main__":
