@@ -2,6 +2,8 @@
 
   python -m bigan_jax.features --model=DIR_OR_RUN --images=FOLDER --out=FILE.npz
   python -m bigan_jax.features --model=DIR_OR_RUN --sample=100 --out=FOLDER
+
+and, with the same --model and --out, --interpolate, --project and --neighbours: see TASKS.
 """
 
 if __name__ == "__main__":
@@ -25,7 +27,7 @@ import numpy as np
 from bigan_jax.data import files, folders, survey
 from bigan_jax.data.builders import presize
 from bigan_jax.data.preprocess import shrink, to_native, to_uint8
-from bigan_jax.evaluation import pictures, samples
+from bigan_jax.evaluation import copies, pictures, projection, samples, walks
 from bigan_jax.evaluation.layer_features import CODE, LAST
 from bigan_jax.exchange import blocks, feature_files, loaded
 from bigan_jax.exchange.feature_files import Rows
@@ -35,6 +37,11 @@ from bigan_jax.settings import program
 from bigan_jax.settings.arguments import nearest
 
 SHEET = "samples.png"
+TASKS = {  # What to give, of which one is given.
+    "images": "--images=FOLDER", "sample": "--sample=N", "interpolate": "--interpolate=FILE,FILE",
+    "project": "--project=FILE", "neighbours": "--neighbours=FOLDER",
+}
+WITHOUT_E = ("sample", "neighbours")  # all that a plain GAN can do
 ON_SHEET = pictures.ROWS * pictures.COLUMNS
 PAIR = "x left, G(E(x)) right"
 Path = pathlib.Path
@@ -44,10 +51,15 @@ def define_flags() -> None:
   """The command line's; not for those who import this module."""
   flags.DEFINE_string("model", None, "Run folder, or one of bigan_jax.export.", required=True)
   flags.DEFINE_string("images", None, "Folder of pictures, at any depth.")
-  flags.DEFINE_string("out", None, "FILE.npz or FILE.parquet; with --sample, a folder.")
+  flags.DEFINE_string("out", None, "FILE.npz or FILE.parquet; without --images, a folder.")
   flags.DEFINE_string("layer", None, "Of the features; default: e-, the last hidden one.")
   flags.DEFINE_string("reconstruct", None, "Folder for pictures of x beside G(E(x)), enlarged.")
   flags.DEFINE_integer("sample", None, "How many samples G(z) to write.", lower_bound=1)
+  flags.DEFINE_list(
+      "interpolate", None, "Pictures, to walk from one to the next: .png, .gif, .webp or a folder."
+  )
+  flags.DEFINE_string("project", None, "Picture whose z is searched by gradient, from E(x) on.")
+  flags.DEFINE_string("neighbours", None, "Folder of pictures: which are nearest to samples G(z)?")
   flags.DEFINE_integer("seed", 0, "Of the samples.", lower_bound=0)
   flags.DEFINE_string("step", "latest", "Of a run: latest, best, or a number of updates.")
   flags.DEFINE_bool("force", False, "Replace earlier outputs.")
@@ -129,7 +141,7 @@ def sample(
       shown.extend(pixels[:ON_SHEET - len(shown)])
     sheet = pictures.grid(np.stack(shown), min(count, pictures.COLUMNS))
     title = f"G(z), step {model.step:,}, seed {seed}"
-    pictures.save(scratch / SHEET, pictures.titled(sheet, title))
+    pictures.save(pictures.titled(sheet, title), scratch / SHEET)
 
 
 def holds_pictures(folder: Path) -> bool:
@@ -178,9 +190,9 @@ def _write_pairs(folder: Path, names: list[str], x: chex.Array, back: chex.Array
   paths = [folder / f"{name}.png" for name in names]
   for path in paths:
     path.parent.mkdir(parents=True, exist_ok=True)
+  sheets = (pictures.titled(pictures.grid(pair, 2), PAIR) for pair in pairs)
   with concurrent.futures.ThreadPoolExecutor(presize.cores()) as pool:
-    drawn = (pictures.titled(pictures.grid(pair, 2), PAIR) for pair in pairs)
-    list(pool.map(pictures.save, paths, drawn))
+    list(pool.map(pictures.save, sheets, paths))
 
 
 def _report(done: int, skipped: list[tuple[str, str]], listed: Path) -> None:
@@ -190,30 +202,55 @@ def _report(done: int, skipped: list[tuple[str, str]], listed: Path) -> None:
       path.write_text(survey.listing(skipped), encoding="utf-8")
 
 
+def asked(values: flags.FlagValues) -> str:
+  """The one of TASKS that the flags name; --sample may say how many --neighbours are to be of.
+
+  Raises:
+    ValueError: it is none, or several, or a flag of another task is there, or --out is not.
+  """
+  found = [name for name in TASKS if getattr(values, name)]
+  if found == ["sample", "neighbours"]:
+    found = ["neighbours"]
+  if len(found) != 1:
+    but = f", not {' and '.join(f'--{name}' for name in found)}" if found else ""
+    raise ValueError(f"Give one of {', '.join(TASKS.values())}{but}.")
+  task, = found
+  if task != "images" and (values.layer or values.reconstruct):
+    raise ValueError(
+        f"--layer and --reconstruct are of --images, not of --{task}: leave them out."
+    )
+  if not (values.out or values.reconstruct):
+    raise ValueError("--out is missing: name what to write.")
+  return task
+
+
 def main(argv: Sequence[str]) -> None:
   """Does what the flags say."""
-  values = flags.FLAGS
   del argv
-  if bool(values.images) == bool(values.sample):
-    raise ValueError("Give either --images=FOLDER or --sample=N.")
+  values = flags.FLAGS
+  task = asked(values)
+  step = int(values.step) if values.step.isdigit() else values.step
   out, reconstruct = (Path(name).expanduser() if name else None
                       for name in (values.out, values.reconstruct))
-  if not (out or values.images and reconstruct):
-    raise ValueError("--out is missing: name what to write.")
-  step = int(values.step) if values.step.isdigit() else values.step
   model = loaded.load(values.model, step)
-  if values.sample and (values.layer or reconstruct):
-    raise ValueError("--layer and --reconstruct are of --images, not of --sample: leave them out.")
-  if values.sample:
-    sample(model, values.sample, values.seed, out, values.force)
-    return
-  if model.E is None:
-    raise ValueError(f"{values.model} has no encoder, being a plain GAN: it can only --sample.")
+  if model.E is None and task not in WITHOUT_E:
+    can = " and ".join(f"--{name}" for name in WITHOUT_E)
+    raise ValueError(f"{values.model} has no encoder, being a plain GAN: it can only {can}.")
   warnings.filterwarnings("ignore", module=r"PIL\.")  # On large pictures and odd metadata.
-  task = Task(model, os.path.expanduser(values.images), values.layer or LAST, out, reconstruct,
-              values.force, presize.cores())
-  listed = out or reconstruct
-  _report(*describe_folder(task), listed.with_name(f"{listed.name}.skipped.txt"))
+  if task == "images":
+    whole = Task(model, os.path.expanduser(values.images), values.layer or LAST, out, reconstruct,
+                 values.force, presize.cores())
+    listed = out or reconstruct
+    _report(*describe_folder(whole), listed.with_name(f"{listed.name}.skipped.txt"))
+  elif task == "sample":
+    sample(model, values.sample, values.seed, out, values.force)
+  elif task == "interpolate":
+    walks.write(model, values.interpolate, out, values.force)
+  elif task == "project":
+    print(projection.write(model, values.project, out, values.force))
+  else:
+    count, folder = values.sample or copies.COUNT, os.path.expanduser(values.neighbours)
+    print(copies.write(model, count, values.seed, folder, out, values.force))
 
 
 def command() -> None:

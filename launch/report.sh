@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# One self-contained HTML page about any number of run folders, of training and of jobs.
+# One self-contained HTML page about any number of run folders, of training and of jobs. Jobs beside
+# a run that judged it are found: linear/RUN, and folders whose config.encoder is RUN.
 #
 #   launch/report.sh report.html RUN [RUN ...]
 set -euo pipefail

@@ -27,7 +27,8 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 FILLED = {  # What stands for a placeholder.
     "RUN": "runs/digits", "OUT": "out", "MODEL": "digits-bigan", "DIR": "pictures", "GOOD": "good",
     "S": "0", "N": "2", "JOB": "configs/neighbours.py", "PREFIX": "weights/bigan",
-    "VARIANT": "bigan", "configs/X.py": "configs/mnist.py", "HOST:PORT": "localhost:1234",
+    "VARIANT": "bigan", "A.jpg": "pictures/a/0.png", "B.jpg": "pictures/b/1.png",
+    "configs/X.py": "configs/mnist.py", "HOST:PORT": "localhost:1234",
 }
 NEEDS = {"cluster", "GPU", "ImageNet"}
 NEEDING = ("configs/imagenet", "bigan_jax.import_official", "bigan_jax.benchmark", "--config.stop",

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import subprocess
+import types
 
 import jax
 import ml_collections
@@ -196,6 +197,40 @@ def test_folders_and_flags_that_cannot_be(digits: features.loaded.Model, folder:
   assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "pictures"]
 
 
+def test_what_may_be_asked_for(monkeypatch: pytest.MonkeyPatch, digits: features.loaded.Model,
+                               folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+  names = dict.fromkeys((*features.TASKS, "out", "layer", "reconstruct", "force"))
+  def call(**given: object) -> None:
+    values = names | {"model": "RUN", "step": "latest", "seed": 0} | given
+    monkeypatch.setattr(features.flags, "FLAGS", types.SimpleNamespace(**values))
+    features.main([])
+  monkeypatch.setattr(features.loaded, "load", lambda *place: digits)
+  one, two, out = str(folder / "01.jpg"), str(folder / "03.png"), str(tmp_path / "out")
+  call(interpolate=[one, two], out=f"{out}/walk.png")
+  call(project=one, out=f"{out}/z")
+  call(neighbours=str(folder), sample=3, out=f"{out}/near")
+  call(sample=3, out=f"{out}/samples")
+  call(images=str(folder), out=f"{out}/e.npz")
+  assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+      "e.npz", "e.npz.skipped.txt", "near", "samples", "walk.png", "z"]
+  assert len((tmp_path / "out" / "near" / "skipped.txt").read_text().splitlines()) == 2
+  either = "Give one of --images=FOLDER, --sample=N, --interpolate=FILE,FILE, --project=FILE, --nei"
+  for given, said in (
+      ({}, f"{either}ghbours=FOLDER.$"),
+      ({"images": one, "project": one}, f"{either}.*, not --images and --project"),
+      ({"sample": 3, "project": one}, "not --sample and --project"),
+      ({"project": one}, "--out is missing"),
+      ({"project": one, "out": out, "layer": "e-"}, "are of --images, not of --project: leave"),
+      ({"interpolate": [one], "out": f"{out}.gif"}, "there is but one: add another"),
+      ({"neighbours": "/nowhere", "out": f"{out}/n"}, "There is no folder '/nowhere'"),
+  ):
+    with pytest.raises((ValueError, FileNotFoundError), match=said):
+      call(**given)
+  monkeypatch.setattr(features.loaded, "load", lambda *place: digits._replace(E=None))
+  with pytest.raises(ValueError, match="being a plain GAN: it can only --sample and --neighbours"):
+    call(project=one, out=out)
+
+
 def test_the_command_line(tmp_path: pathlib.Path, folder: pathlib.Path, tiny: Callable,
                           saved_run: Callable, forked_python: pathlib.Path) -> None:
   for name, variant in (("run", ""), ("gan", "gan")):
@@ -215,6 +250,6 @@ def test_the_command_line(tmp_path: pathlib.Path, folder: pathlib.Path, tiny: Ca
   for failed, said in (
       (call("gan", images=folder, out=tmp_path / "g.npz"), "gan has no encoder"),
       (call("run", images=folder), "--out is missing"),
-      (call("run", out=out), "either --images=FOLDER or --sample=N"),
+      (call("run", out=out), "Give one of --images=FOLDER, --sample=N, "),
   ):
     assert failed.returncode == 1 and failed.stderr.count("\n") == 1 and said in failed.stderr

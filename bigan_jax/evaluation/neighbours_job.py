@@ -38,7 +38,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> None:
           picture(queries.images, train.images[found.index]),
           f"a query, and the training pictures nearest to it by {layer}",
       )
-      pictures.save(folder / "pictures" / f"neighbours_{layer}.png", drawn)
+      pictures.save(drawn, folder / "pictures" / f"neighbours_{layer}.png")
       rows += table(layer, numbers, queries, train, found)
       summary[layer] = {"dim": width, "same_class": same_class(queries, train, found)}
     results.write_csv(folder / "neighbours.csv", rows)

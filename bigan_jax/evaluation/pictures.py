@@ -52,9 +52,14 @@ def _line(title: str, width: int) -> np.ndarray:
   return np.asarray(line)
 
 
-def save(path: pathlib.Path, picture: np.ndarray) -> None:
+def image(picture: np.ndarray) -> Image.Image:
+  """uint8 [H, W, 1 or 3] as Pillow has it."""
+  return Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
+
+
+def save(picture: np.ndarray, path: pathlib.Path) -> None:
   """Writes uint8 [H, W, 1 or 3] as a PNG."""
-  Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(path, "PNG")
+  image(picture).save(path, "PNG")
 
 
 def interleave(above: np.ndarray, below: np.ndarray, columns: int) -> np.ndarray:

@@ -24,4 +24,4 @@ def drawn(model: loaded.Model, count: int, seed: int) -> Iterator[np.ndarray]:
 def write(folder: pathlib.Path, images: np.ndarray, first: int = 0) -> None:
   """Writes pictures uint8 [N, H, W, C] as PNGs, named by their numbers from `first` on."""
   for i, image in enumerate(images, start=first):
-    pictures.save(folder / f"{i:06d}.png", image)
+    pictures.save(image, folder / f"{i:06d}.png")

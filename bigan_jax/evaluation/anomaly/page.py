@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import matplotlib
 from matplotlib.figure import Figure
 import numpy as np
-from PIL import Image
 
 from bigan_jax.data import folders
 from bigan_jax.data.preprocess import to_uint8
@@ -166,5 +165,5 @@ def _coloured(images: np.ndarray) -> np.ndarray:
 def _png(picture: np.ndarray) -> bytes:
   """A picture uint8 [H, W, 1 or 3] as a file."""
   file = io.BytesIO()
-  Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(file, "PNG")
+  pictures.image(picture).save(file, "PNG")
   return file.getvalue()
