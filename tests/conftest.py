@@ -32,7 +32,7 @@ SLOW = (  # folders and files that compile and train for more than some seconds
     "evaluation/anomaly/in", "evaluation/encoders", "evaluation/layer", "evaluation/linear",
     "evaluation/logistic", "evaluation/m", "evaluation/n", "evaluation/probe",
     "evaluation/retrieval", "exchange/exported", "exchange/hub", "exchange/onnx", "export",
-    "features", "golden", "import_official", "jobs", "kills", "machine/processes", "main", "models",
+    "features", "golden", "import_official", "kills", "machine/processes", "main", "models",
     "photos", "pipeline", "runs/workdir", "training", "transfer",
 )
 QUICK = "jax_disable_most_optimizations"

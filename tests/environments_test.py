@@ -13,8 +13,9 @@ from PIL import Image
 import pytest
 
 import bigan_jax
-from bigan_jax import export, features, jobs
+from bigan_jax import export, features
 from bigan_jax.exchange import loaded
+from bigan_jax.transfer import jobs
 from configs import cifar10, digits, linear_probe
 from tests import run_folders
 from tests.conftest import TINY
