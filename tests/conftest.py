@@ -28,7 +28,7 @@ gc.set_threshold(20_000, 20, 100)  # Else it takes 6 of 104 seconds of a core: J
 
 TESTS = pathlib.Path(__file__).parent
 SLOW = (  # folders and files that compile and train for more than some seconds
-    "anomaly", "benchmark/benchmark", "colab", "commands", "data/stream", "environments",
+    "anomaly", "atlas", "benchmark/benchmark", "colab", "commands", "data/stream", "environments",
     "evaluation/anomaly/in", "evaluation/encoders", "evaluation/layer", "evaluation/linear",
     "evaluation/logistic", "evaluation/m", "evaluation/n", "evaluation/probe",
     "evaluation/retrieval", "exchange/exported", "exchange/hub", "exchange/onnx", "export",

@@ -54,7 +54,7 @@ def python() -> Iterator[pathlib.Path]:
 
 def serve() -> None:
   """Answers every request in a fork; standard input is the socket."""
-  from bigan_jax import export, features, import_official  # noqa: F401
+  from bigan_jax import atlas, export, features, import_official  # noqa: F401
   from bigan_jax.benchmark import rates  # noqa: F401
   from bigan_jax.transfer import jobs  # noqa: F401
 

@@ -47,8 +47,12 @@ def show(value: Any) -> str:
 
 def image(png: bytes, label: str) -> str:
   """A picture, inside the page."""
-  data = base64.b64encode(png).decode()
-  return f'<img src="data:image/png;base64,{data}" alt="{html.escape(label)}">'
+  return f'<img src="{address(png, "png")}" alt="{html.escape(label)}">'
+
+
+def address(picture: bytes, kind: str) -> str:
+  """The address of a picture that is its content; kind: png, jpeg."""
+  return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
 def svg(figure: Figure) -> str:

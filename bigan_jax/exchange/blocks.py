@@ -1,6 +1,7 @@
 """Pictures in blocks of one size, so that what networks make of one never depends on the others."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+import contextlib
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -36,6 +37,22 @@ def of(
       block = Block([], np.zeros((BLOCK, *shape), np.uint8))
   if block.names:
     yield block
+
+
+@contextlib.contextmanager
+def made(
+    run: Callable[[np.ndarray], Made], stream: Generator[Picture, None, None], bar: tqdm.tqdm,
+    skipped: list[tuple[str, str]], shape: tuple[int, ...],
+) -> Iterator[Iterator[tuple[Block, Made]]]:
+  """Within: (block, run(its images)) of all blocks of a stream, which is closed at the end.
+
+  Args:
+    bar: the progress line, which every picture moves on.
+    skipped: gets (name, reason) of pictures that cannot be read.
+    shape: (height, width, channels) of a picture.
+  """
+  with bar, contextlib.closing(stream):
+    yield ahead(run, of(counted(stream, bar), skipped, shape))
 
 
 def counted(stream: Iterable[Picture], bar: tqdm.tqdm) -> Iterator[Picture]:

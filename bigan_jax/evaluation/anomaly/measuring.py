@@ -1,7 +1,6 @@
 """Pictures from wherever they lie, and what the networks make of them, block by block."""
 
 from collections.abc import Callable, Iterator, Sequence
-import contextlib
 import functools
 import os
 from typing import Any, NamedTuple
@@ -98,14 +97,10 @@ def measure(
   chosen = range(len(source.names)) if chosen is None else chosen
   skipped: list[tuple[str, str]] = []
   found = []
-  with contextlib.ExitStack() as stack:
-    bar = stack.enter_context(progress.bar(
-        len(chosen), title, "img", stays=bool(title), quiet=not processes.first()
-    ))
-    stream = source.stream(chosen)
-    stack.callback(stream.close)
-    read = blocks.of(blocks.counted(stream, bar), skipped, model.encoder_shape)
-    for block, arrays in blocks.ahead(functools.partial(scores.measure, model), read):
+  bar = progress.bar(len(chosen), title, "img", stays=bool(title), quiet=not processes.first())
+  run = functools.partial(scores.measure, model)
+  with blocks.made(run, source.stream(chosen), bar, skipped, model.encoder_shape) as pairs:
+    for block, arrays in pairs:
       own = {name: np.asarray(values)[:len(block.names)] for name, values in arrays.items()}
       found.append(normal.complete(held_against, own) if held_against else own)
   if not found:

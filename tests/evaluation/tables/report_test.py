@@ -11,7 +11,7 @@ import pytest
 from bigan_jax.evaluation import web
 from bigan_jax.evaluation.tables import report
 
-VOID = {"meta", "img", "br"}
+VOID = {"meta", "img", "input", "br"}
 
 
 class Checker(html.parser.HTMLParser):
