@@ -43,6 +43,9 @@ def main(argv: Sequence[str]) -> None:
   """Does what the flags say."""
   del argv
   values = flags.FLAGS
+  # Threads of t-SNE that spin while they wait take a busy machine's cores from each other. This is
+  # read when scikit-learn is imported, which `places` does late.
+  os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
   out, projector = (name and pathlib.Path(name).expanduser()
                     for name in (values.out, values.projector))
   model = loaded.load(values.model, int(values.step) if values.step.isdigit() else values.step)

@@ -26,7 +26,7 @@ const found = new Uint8Array(count).fill(1);  // by the search, of classes that 
 const selected = new Uint8Array(count);
 const pointers = new Map();  // {id: [x, y]} of fingers and buttons that are down
 let width = 1, height = 1, hovered = -1, chosen = -1, selectedCount = 0, moved = 0;
-let lasso = null, cutting = false, asked = false;
+let lasso = null, cutting = false, asked = false, faded = false;
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const scale = () => 0.92 * Math.min(width, height) * view.zoom;
@@ -55,7 +55,7 @@ function draw() {
   const left = width / 2 - view.x * by, top = height / 2 - view.y * by;
   pen.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
   pen.clearRect(0, 0, width, height);
-  for (const second of [false, true]) {  // What counts lies above what does not.
+  for (const second of faded ? [false, true] : [true]) {  // What counts lies above the rest.
     pen.globalAlpha = second ? 1 : 0.12;
     for (const i of order) {
       const x = left + places[2 * i] * by, y = top + places[2 * i + 1] * by;

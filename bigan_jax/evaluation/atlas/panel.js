@@ -79,6 +79,7 @@ function refresh() {  // what is found, and how much of it
   let shown = 0;
   for (let i = 0; i < count; i++) shown += found[i] = !hidden(i) && lowered[i].includes(words);
   selectedCount = selected.reduce((sum, one, i) => sum + (one && found[i]), 0);
+  faded = selectedCount > 0 || shown < count;
   const counted = (n) => n.toLocaleString("en");
   $("count").textContent = `${counted(shown)} of ${counted(count)} pictures` +
     (words ? " found" : " shown") + (selectedCount ? `, ${counted(selectedCount)} selected` : "");
