@@ -30,7 +30,7 @@ def define_flags() -> None:
   flags.DEFINE_string("model", None, "Run folder, or one of bigan_jax.export.", required=True)
   flags.DEFINE_string("images", None, "Folder of pictures, at any depth.", required=True)
   flags.DEFINE_string("out", "atlas.html", "The page.")
-  flags.DEFINE_string("projector", None, "Folder for the files of TensorBoard's projector.")
+  flags.DEFINE_string("projector", None, "Folder for TensorBoard: the files of its projector.")
   flags.DEFINE_enum("layout", "tsne", places.LAYOUTS, "t-SNE of 50 principal components, or 2 of "
                     "these alone.")
   flags.DEFINE_string("layer", LAST, "Of E, whose activations are the features; e: the code.")

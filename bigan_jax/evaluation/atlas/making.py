@@ -78,8 +78,9 @@ def drawn(names: list[str], seed: int) -> list[str]:
 def _atlas(task: Task, found: seen.Seen, known: dict[str, str]) -> page.Atlas:
   """What the page shows; `known`: {name: class}."""
   model, count = task.model, len(found.names)
-  print(f"Laying out {count:,} pictures by {NAMES[task.layout]} ...", flush=True)
-  about = (f"{count:,} pictures, laid out by {NAMES[task.layout]} of {task.layer}, "
+  kind = NAMES[places.suited(task.layout, count)]
+  print(f"Laying out {count:,} pictures by {kind} ...", flush=True)
+  about = (f"{count:,} pictures, laid out by {kind} of {task.layer}, "
            f"{found.features.shape[1]:,} numbers each. {model.config.objective}, recipe "
            f"{model.config.recipe}, after {model.step:,} updates.")
   folder = os.path.basename(os.path.abspath(task.images))

@@ -77,8 +77,8 @@ function drawOne(i, x, y, size, edge = size > 24 ? 2 : 1, colour = colours[class
 function drawMarks(size) {
   const large = Math.max(1.3 * size, 24);
   if (chosen >= 0) {
-    pen.lineWidth = 1.5;
-    pen.strokeStyle = "#1a1a1a";
+    pen.lineWidth = 1;
+    pen.strokeStyle = "#1a1a1a99";
     pen.beginPath();
     for (const j of neighbours(chosen)) {
       pen.moveTo(screenX(chosen), screenY(chosen));

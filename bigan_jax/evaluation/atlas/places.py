@@ -12,6 +12,11 @@ EXACT = 300  # pictures up to which its exact form takes less time than the appr
 NEAREST = 12
 
 
+def suited(layout: str, count: int) -> str:
+  """The layout that so many pictures get if `layout` is asked for."""
+  return layout if count >= FEWEST else "pca"
+
+
 def places(features: np.ndarray, layout: str, seed: int) -> np.ndarray:
   """Points in a square: float32 [n, 2] within 0 and 1, each axis about 1/2.
 
@@ -19,8 +24,7 @@ def places(features: np.ndarray, layout: str, seed: int) -> np.ndarray:
 
   Args:
     features: float32 [n, f], n >= 2.
-    layout: "tsne", of the leading COMPONENTS, or "pca", the leading two; fewer pictures than FEWEST
-      get the latter.
+    layout: "tsne", of the leading COMPONENTS, or "pca", the leading two; see `suited`.
     seed: of what is random in both.
 
   Raises:
@@ -35,7 +39,7 @@ def places(features: np.ndarray, layout: str, seed: int) -> np.ndarray:
   count = min(COMPONENTS, *unit.shape)
   points = decomposition.PCA(count, random_state=seed).fit_transform(unit)
   points = np.pad(points, ((0, 0), (0, max(0, 2 - count))))
-  if layout == "tsne" and len(points) >= FEWEST:
+  if suited(layout, len(points)) == "tsne":
     points = _tsne(points, seed)
   low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
   return np.float32((points[:, :2] - (low + high) / 2) / (high - low).max() + 0.5)
