@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # For who reads types; nothing of this is imported.
   from bigan_jax.evaluation.anomaly.detector import AnomalyDetector as AnomalyDetector
   from bigan_jax.exchange.loaded import load as load
-  from bigan_jax.jobs import train_and_load as train
+  from bigan_jax.transfer.jobs import train_and_load as train
 
 __version__ = "0.1.0"
 __all__ = ("AnomalyDetector", "load", "train")
@@ -18,7 +18,7 @@ __all__ = ("AnomalyDetector", "load", "train")
 _PLACES = {
     "AnomalyDetector": ("bigan_jax.evaluation.anomaly.detector", "AnomalyDetector"),
     "load": ("bigan_jax.exchange.loaded", "load"),
-    "train": ("bigan_jax.jobs", "train_and_load"),
+    "train": ("bigan_jax.transfer.jobs", "train_and_load"),
 }
 
 

@@ -28,13 +28,12 @@ from bigan_jax.data import files, folders, survey
 from bigan_jax.data.builders import presize
 from bigan_jax.data.preprocess import shrink, to_native, to_uint8
 from bigan_jax.evaluation import copies, pictures, projection, samples, walks
-from bigan_jax.evaluation.layer_features import CODE, LAST
+from bigan_jax.evaluation.layer_features import LAST, find_layer
 from bigan_jax.exchange import blocks, feature_files, loaded
 from bigan_jax.exchange.feature_files import Rows
 from bigan_jax.machine import progress
 from bigan_jax.runs import outputs
 from bigan_jax.settings import program
-from bigan_jax.settings.arguments import nearest
 
 SHEET = "samples.png"
 TASKS = {  # What to give, of which one is given.
@@ -68,7 +67,7 @@ def define_flags() -> None:
 class Task(NamedTuple):
   """What is made of a folder of pictures.
 
-  layer: of E, whose activations are the features; see `find_layer`.
+  layer: of E, whose activations are the features; see `layer_features.find_layer`.
   out: a file of features, or None. reconstruct: a folder of pictures, or None; not both None.
   threads: that decode pictures.
   """
@@ -105,11 +104,10 @@ def describe_folder(task: Task) -> tuple[int, list[tuple[str, str]]]:
     pairs = task.reconstruct and stack.enter_context(
         outputs.new_folder(task.reconstruct, task.force, holds_pictures)
     )
-    bar = stack.enter_context(progress.bar(len(names), unit="img"))
-    stream = files.stream(task.images, names, how, task.threads)
-    stack.callback(stream.close)
-    pictures_read = blocks.of(blocks.counted(stream, bar), skipped, how.shape)
-    found = blocks.ahead(_program(task), pictures_read)
+    found = stack.enter_context(blocks.made(
+        _program(task), files.stream(task.images, names, how, task.threads),
+        progress.bar(len(names), unit="img"), skipped, how.shape,
+    ))
     write(out, _rows(task.images, found, pairs), about)
   return len(names) - len(skipped), lying.left + skipped
 
@@ -149,18 +147,6 @@ def holds_pictures(folder: Path) -> bool:
   return all(path.is_dir() or path.suffix == ".png" for path in folder.rglob("*"))
 
 
-def find_layer(model: loaded.Model, name: str) -> str:
-  """A layer of E by its own name, or by those of probes and metrics: "e-", and "e" for the code.
-
-  Raises:
-    ValueError: there is none of that name.
-  """
-  names = {**{layer: layer for layer in model.layers}, LAST: model.feature_layer, CODE: "logits"}
-  if name not in names:
-    raise ValueError(f"Unknown layer {name!r}: {nearest(name, tuple(names))}")
-  return names[name]
-
-
 def _writer(task: Task) -> Any:
   """What consumes the rows, by the name of the file."""
   if task.out is None:
@@ -193,13 +179,6 @@ def _write_pairs(folder: Path, names: list[str], x: chex.Array, back: chex.Array
   sheets = (pictures.titled(pictures.grid(pair, 2), PAIR) for pair in pairs)
   with concurrent.futures.ThreadPoolExecutor(presize.cores()) as pool:
     list(pool.map(pictures.save, sheets, paths))
-
-
-def _report(done: int, skipped: list[tuple[str, str]], listed: Path) -> None:
-  print(f"{done:,} pictures{survey.left_out(skipped, str(listed))}.")
-  if skipped:
-    with outputs.new_file(listed, force=True) as path:
-      path.write_text(survey.listing(skipped), encoding="utf-8")
 
 
 def asked(values: flags.FlagValues) -> str:
@@ -240,8 +219,7 @@ def main(argv: Sequence[str]) -> None:
   if task == "images":
     whole = Task(model, os.path.expanduser(values.images), values.layer or LAST, out, reconstruct,
                  values.force, presize.cores())
-    listed = out or reconstruct
-    _report(*describe_folder(whole), listed.with_name(f"{listed.name}.skipped.txt"))
+    survey.report(*describe_folder(whole), out or reconstruct)
   elif task == "sample":
     sample(model, values.sample, values.seed, out, values.force)
   elif task == "interpolate":

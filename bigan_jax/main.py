@@ -48,8 +48,8 @@ def main(argv: Sequence[str]) -> None:
   if many and not training:
     raise ValueError(f"The job {CONFIG.value.job} needs one process: leave --coordinator out.")
   with interrupts.nothing_begun():
-    from bigan_jax import jobs
     from bigan_jax.machine import devices, processes
+    from bigan_jax.transfer import jobs
 
   meeting = processes.Meeting(*own, JOIN.value, LOST.value) if many else None
   with processes.joined(meeting, CONFIG.value.to_dict()):

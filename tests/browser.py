@@ -2,7 +2,7 @@
 
 `open_page` starts it in a process of its own, `python tests/browser.py FILE WIDTH HEIGHT`. It takes
 orders as lines of JSON and answers each with one. Nothing but that file is loaded; what the page
-asks for is written down.
+asks for is written down, and what it saves lies beside it.
 """
 
 from collections.abc import Callable, Iterator
@@ -42,6 +42,18 @@ class Page(NamedTuple):
     centre = self.run(CENTRE.format(selector=json.dumps(selector)))
     assert centre, f"There is no {selector} on the page."
     self.ask("click", *centre)
+
+  def drag(self, *points: tuple[float, float], shift: bool = False) -> None:
+    """Moves the mouse from point to point of the window, of several with its button down."""
+    self.ask("drag", points, shift)
+
+  def turn(self, x: float, y: float, clicks: int) -> None:
+    """Turns the wheel over a point, by as many clicks away from oneself."""
+    self.ask("turn", x, y, clicks)
+
+  def write(self, text: str) -> None:
+    """Types where the keyboard's focus is."""
+    self.ask("write", text)
 
   def press(self, key: str) -> None:
     """Presses a key, Return or Escape, where the keyboard's focus is."""
@@ -96,16 +108,17 @@ def _installed() -> bool:
 def _answers(path: str, width: str, height: str) -> Iterator[Any]:
   """The browser: answers to the orders on standard input."""
   try:
-    from PySide6 import QtCore, QtTest, QtWebEngineCore, QtWebEngineWidgets, QtWidgets
+    from PySide6 import QtCore, QtGui, QtTest, QtWebEngineCore, QtWebEngineWidgets, QtWidgets
   except ImportError as error:  # A library of the system's is missing.
     yield str(error)
     return
   app, complaints = QtWidgets.QApplication([]), []
+  Button, Key = QtCore.Qt.MouseButton, QtCore.Qt.KeyboardModifier
 
   class Loads(QtWebEngineCore.QWebEngineUrlRequestInterceptor):
     def interceptRequest(self, request: Any) -> None:
       asked = request.requestUrl()
-      if asked.scheme() != "data" and asked.toLocalFile() != path:
+      if asked.scheme() not in ("data", "blob") and asked.toLocalFile() != path:
         complaints.append(f"loads {asked.toString()}")
 
   class Shown(QtWebEngineCore.QWebEnginePage):
@@ -125,6 +138,8 @@ def _answers(path: str, width: str, height: str) -> Iterator[Any]:
   page = Shown(view)
   page.setUrlRequestInterceptor(loads)
   view.setPage(page)
+  page.profile().downloadRequested.connect(
+      lambda saved: (saved.setDownloadDirectory(os.path.dirname(path)), saved.accept()))
   view.resize(int(width), int(height))
   view.show()
   def start(done: Callable[..., None]) -> None:
@@ -133,8 +148,19 @@ def _answers(path: str, width: str, height: str) -> Iterator[Any]:
   def run(script: str) -> Any:
     text, = wait(lambda done: page.runJavaScript(f"JSON.stringify({script})", done)) or [""]
     return json.loads(text) if text else None
-  def settle() -> None:
-    wait(lambda done: QtCore.QTimer.singleShot(200, done))
+  def settle(milliseconds: int = 200) -> None:
+    wait(lambda done: QtCore.QTimer.singleShot(milliseconds, done))
+  def mouse(kind: str, x: float, y: float, down: bool, shift: bool) -> None:
+    where, none, left = QtCore.QPointF(x, y), Button.NoButton, Button.LeftButton
+    moves = kind == "MouseMove"
+    app.sendEvent(view.focusProxy(), QtGui.QMouseEvent(
+        QtCore.QEvent.Type[kind], where, view.mapToGlobal(where), none if moves else left,
+        left if down else none, Key.ShiftModifier if shift else Key.NoModifier))
+  def turn(x: float, y: float, clicks: int) -> None:
+    where, nothing = QtCore.QPointF(x, y), QtCore.QPoint()
+    app.sendEvent(view.focusProxy(), QtGui.QWheelEvent(
+        where, view.mapToGlobal(where), nothing, QtCore.QPoint(0, 120 * clicks), Button.NoButton,
+        Key.NoModifier, QtCore.Qt.ScrollPhase.NoScrollPhase, False))
 
   for line in sys.stdin:
     match json.loads(line):
@@ -145,6 +171,21 @@ def _answers(path: str, width: str, height: str) -> Iterator[Any]:
       case ["click", x, y]:
         where = QtCore.QPoint(round(x), round(y))
         QtTest.QTest.mouseClick(view.focusProxy(), QtCore.Qt.MouseButton.LeftButton, pos=where)
+        yield settle()
+      case ["drag", points, shift]:
+        mouse("MouseMove", *points[0], False, shift)
+        if len(points) > 1:
+          mouse("MouseButtonPress", *points[0], True, shift)
+          for point in points[1:]:
+            mouse("MouseMove", *point, True, shift)
+            settle(50)  # Else the page hears of the last one alone.
+          mouse("MouseButtonRelease", *points[-1], False, shift)
+        yield settle()
+      case ["turn", x, y, clicks]:
+        turn(x, y, clicks)
+        yield settle()
+      case ["write", text]:
+        QtTest.QTest.keyClicks(view.focusProxy(), text)
         yield settle()
       case ["press", key]:
         QtTest.QTest.keyClick(view.focusProxy(), getattr(QtCore.Qt.Key, f"Key_{key}"))
@@ -157,7 +198,6 @@ def _answers(path: str, width: str, height: str) -> Iterator[Any]:
         yield view.grab().save(name)
       case ["complaints"]:
         yield complaints
-  del app
 
 
 if __name__ == "__main__":

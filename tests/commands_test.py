@@ -128,7 +128,7 @@ def test_what_the_notebook_runs_is_known() -> None:
 
 def test_every_kind_of_program_is_among_them() -> None:
   programs = {command.split()[2] for command in KINDS}
-  programs_of_pages = {"main", "anomaly", "export", "features"}
+  programs_of_pages = {"main", "anomaly", "atlas", "export", "features"}
   assert {f"bigan_jax.{name}" for name in programs_of_pages} <= programs
   configs = {name for name in CUT if any(f"configs/{name}" in command for command in KINDS)}
   assert configs >= {"digits", "mnist", "image_folder", "linear_probe"}

@@ -8,11 +8,12 @@ import jax
 import ml_collections
 import pytest
 
-from bigan_jax import jobs, models
+from bigan_jax import models
 from bigan_jax.data import prepare
 from bigan_jax.settings import arguments, rules
 from bigan_jax.settings import training as shared
 from bigan_jax.training.objectives import OBJECTIVES
+from bigan_jax.transfer import jobs
 
 
 def get(file: str, argument: str) -> ml_collections.ConfigDict:

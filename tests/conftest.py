@@ -28,13 +28,13 @@ gc.set_threshold(20_000, 20, 100)  # Else it takes 6 of 104 seconds of a core: J
 
 TESTS = pathlib.Path(__file__).parent
 SLOW = (  # folders and files that compile and train for more than some seconds
-    "anomaly", "benchmark/benchmark", "colab", "commands", "data/stream", "environments",
+    "anomaly", "atlas", "benchmark/benchmark", "colab", "commands", "data/stream", "environments",
     "evaluation/anomaly/in", "evaluation/encoders", "evaluation/layer", "evaluation/linear",
     "evaluation/logistic", "evaluation/m", "evaluation/n", "evaluation/probe",
     "evaluation/retrieval", "evaluation/tables/report", "evaluation/walks", "exchange/exported",
-    "exchange/hub", "exchange/onnx", "export", "features", "golden", "import_official", "jobs",
-    "kills", "machine/processes", "main", "models",
-    "photos", "pipeline", "runs/workdir", "training", "transfer",
+    "exchange/hub", "exchange/onnx", "export", "features", "golden", "import_official", "kills",
+    "machine/processes", "main", "models", "photos", "pipeline", "runs/workdir", "training",
+    "transfer",
 )
 QUICK = "jax_disable_most_optimizations"
 jax.config.update(QUICK, True)  # What files compute as they are read, too.

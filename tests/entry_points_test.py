@@ -35,15 +35,16 @@ def run(name: str, *words: str) -> subprocess.CompletedProcess:
 
 
 def test_the_commands_are_there() -> None:
-  assert list(COMMANDS) == ["bigan", "bigan-anomaly", "bigan-export", "bigan-features"]
+  programs = ("anomaly", "atlas", "export", "features")
+  assert list(COMMANDS) == ["bigan", *(f"bigan-{name}" for name in programs)]
   for place in COMMANDS.values():
     module, function = place.split(":")
     assert callable(getattr(importlib.import_module(module), function))
 
 
 @pytest.mark.parametrize("name, own", [
-    ("bigan", "--config"), ("bigan-anomaly", "--contamination"), ("bigan-export", "--merge_bn"),
-    ("bigan-features", "--reconstruct"),
+    ("bigan", "--config"), ("bigan-anomaly", "--contamination"), ("bigan-atlas", "--layout"),
+    ("bigan-export", "--merge_bn"), ("bigan-features", "--reconstruct"),
 ])
 def test_their_help_is_their_own(name: str, own: str) -> None:
   process = run(name, "--help")

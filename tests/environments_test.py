@@ -13,8 +13,9 @@ from PIL import Image
 import pytest
 
 import bigan_jax
-from bigan_jax import export, features, jobs
+from bigan_jax import export, features
 from bigan_jax.exchange import loaded
+from bigan_jax.transfer import jobs
 from configs import cifar10, digits, linear_probe
 from tests import run_folders
 from tests.conftest import TINY
@@ -30,7 +31,8 @@ MISSING = ("JAX finds no such device (JAX_PLATFORMS is cuda): set JAX_PLATFORMS=
 PROGRAMS = (  # of which RUN is the run folder, and OUT what is not to appear
     "main --config=digits --workdir=OUT", "main --config=linear_probe --config.encoder=RUN"
     " --workdir=OUT", "main --config=neighbours --config.encoder=RUN --workdir=OUT",
-    "anomaly --model=RUN --out=OUT", "features --model=RUN --sample=3 --out=OUT",
+    "anomaly --model=RUN --out=OUT", "atlas --model=RUN --images=OUT --out=OUT",
+    "features --model=RUN --sample=3 --out=OUT",
     "export --workdir=RUN --out=OUT",
     "import_official --params=OUT --config=mnist:bigan,recipe=official --workdir=OUT",
     "benchmark --config=digits",
@@ -64,7 +66,7 @@ def test_a_missing_device_is_one_sentence_everywhere(
   saved_run(tiny(), tmp_path / "run")
   done = call("programs", tmp_path, JAX_PLATFORMS="cuda")
   assert done.returncode == 0, done.stderr
-  names = ("main.py", "main.py", "main.py", "anomaly.py", "features.py", "export.py",
+  names = ("main.py", "main.py", "main.py", "anomaly.py", "atlas.py", "features.py", "export.py",
            "import_official.py", "benchmark")
   assert done.stderr.splitlines() == [*(f"{name}: {MISSING}" for name in names), MISSING]
   assert not (tmp_path / "out").exists()

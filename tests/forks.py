@@ -54,8 +54,9 @@ def python() -> Iterator[pathlib.Path]:
 
 def serve() -> None:
   """Answers every request in a fork; standard input is the socket."""
-  from bigan_jax import export, features, import_official, jobs  # noqa: F401
+  from bigan_jax import atlas, export, features, import_official  # noqa: F401
   from bigan_jax.benchmark import rates  # noqa: F401
+  from bigan_jax.transfer import jobs  # noqa: F401
 
   signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # None of them is waited for.
   listener = socket.socket(fileno=0)

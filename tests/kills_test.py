@@ -16,7 +16,7 @@ import time
 import ml_collections
 import pytest
 
-from bigan_jax import jobs
+from bigan_jax.transfer import jobs
 from tests.machine import processes_test
 from tests.training import loop_test
 

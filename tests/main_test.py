@@ -14,8 +14,8 @@ import ml_collections
 import numpy as np
 import pytest
 
-from bigan_jax import jobs
 from bigan_jax.settings import program
+from bigan_jax.transfer import jobs
 
 Tiny = Callable[..., ml_collections.ConfigDict]
 ROOT = pathlib.Path(__file__).parents[1]

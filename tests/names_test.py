@@ -29,7 +29,7 @@ CONFIGS = (digits, frozen_layers, imagenet, linear_probe, neighbours, sample_qua
 FOREIGN = {  # flags of other programs that texts call
     "nodes", "gpus-per-node", "ntasks-per-node", "help", "kill-on-bad-exit", "gpu-bind", "signal",
     "command", "worker", "zone", "xla_gpu_deterministic_ops", "job-name", "requeue", "open-mode",
-    "exit-code", "output", "recurse", "exclude",
+    "exit-code", "output", "recurse", "exclude", "logdir",
     "xla_force_host_platform_device_count", "durations",
 }
 

@@ -61,6 +61,20 @@ def test_errors_come_before_training(
   assert not (tmp_path / "run").exists()
 
 
+def test_everything_is_packed() -> None:
+  """What is no Python is named by its folder's patterns, or pip would leave it out."""
+  setup = configparser.ConfigParser()
+  setup.read(ROOT / "setup.cfg")
+  patterns = {ROOT.joinpath(*name.split("."), pattern.strip())
+              for name, found in setup["options.package_data"].items()
+              for pattern in found.split(",")}
+  others = [path for path in (ROOT / "bigan_jax").rglob("*") if path.is_file()
+            and path.suffix != ".py" and path.parent.name != "__pycache__"]
+  assert {path.name for path in others} >= {"py.typed", "atlas.css", "map.js", "panel.js"}
+  for path in others:
+    assert any(path.match(str(pattern)) for pattern in patterns), path
+
+
 def test_license_citation_and_types() -> None:
   setup = configparser.ConfigParser()
   setup.read(ROOT / "setup.cfg")

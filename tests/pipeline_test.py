@@ -10,10 +10,11 @@ from PIL import Image
 import pytest
 import sklearn.neighbors
 
-from bigan_jax import jobs, models
+from bigan_jax import models
 from bigan_jax.data import sources
 from bigan_jax.data.sources import Split
 from bigan_jax.runs import checkpoints
+from bigan_jax.transfer import jobs
 from configs import digits
 
 

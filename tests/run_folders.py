@@ -5,8 +5,8 @@ import pathlib
 
 import ml_collections
 
-from bigan_jax import jobs
 from bigan_jax.runs import checkpoints
+from bigan_jax.transfer import jobs
 from configs import image_folder
 
 

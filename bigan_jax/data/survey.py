@@ -7,6 +7,7 @@ import pathlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bigan_jax.data import codec, folders, layout
+from bigan_jax.runs import outputs
 
 if TYPE_CHECKING:
   import tensorflow_datasets as tfds
@@ -121,6 +122,15 @@ def find(folder: str, flag: str) -> folders.Found:
 def listing(left: Sequence[tuple[str, str]]) -> str:
   """A line for each of what was left out: name, tab, reason."""
   return "".join(f"{folders.escape(name)}\t{folders.escape(why)}\n" for name, why in left)
+
+
+def report(done: int, left: Sequence[tuple[str, str]], out: pathlib.Path) -> None:
+  """Says how many pictures were used for `out`, and lists beside it those that were left out."""
+  listed = out.with_name(f"{out.name}.skipped.txt")
+  print(f"{done:,} pictures{left_out(left, str(listed))}.")
+  if left:
+    with outputs.new_file(listed, force=True) as path:
+      path.write_text(listing(left), encoding="utf-8")
 
 
 def left_out(left: Sequence[tuple[str, str]], listed: str) -> str:

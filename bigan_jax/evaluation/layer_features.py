@@ -14,6 +14,7 @@ import numpy as np
 from bigan_jax.data import batches
 from bigan_jax.evaluation import frozen
 from bigan_jax.evaluation.encoders import Encoder
+from bigan_jax.exchange import loaded
 from bigan_jax.settings.arguments import nearest
 from bigan_jax.training import console
 
@@ -50,6 +51,18 @@ def _names(encoder: Encoder, one: jax.ShapeDtypeStruct) -> list[str]:
   if encoder.alone:
     return [PAIRS + name for name in activations if name in encoder.alone]
   return [*activations, LAST, *([CODE] if encoder.sees == "x_encoder" else [])]
+
+
+def find_layer(model: loaded.Model, name: str) -> str:
+  """A layer of E by its own name, or by those of probes and metrics: "e-", and "e" for the code.
+
+  Raises:
+    ValueError: there is none of that name.
+  """
+  names = {**{layer: layer for layer in model.layers}, LAST: model.feature_layer, CODE: "logits"}
+  if name not in names:
+    raise ValueError(f"Unknown layer {name!r}: {nearest(name, tuple(names))}")
+  return names[name]
 
 
 def choose(

@@ -15,6 +15,11 @@ def bigan_anomaly() -> None:
   _start("anomaly")
 
 
+def bigan_atlas() -> None:
+  """`python -m bigan_jax.atlas`."""
+  _start("atlas")
+
+
 def bigan_export() -> None:
   """`python -m bigan_jax.export`."""
   _start("export")

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from bigan_jax import jobs
 from bigan_jax.data.splits import Split
 from bigan_jax.evaluation import encoders, layer_features, neighbours_job, retrieval
 from bigan_jax.settings import downstream
+from bigan_jax.transfer import jobs
 from configs import imagenet, neighbours
 
 

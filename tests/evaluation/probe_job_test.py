@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from sklearn import neighbors
 
-from bigan_jax import jobs
 from bigan_jax.data.splits import Split
 from bigan_jax.evaluation import encoders, layer_features, probe_job
 from bigan_jax.settings import downstream
+from bigan_jax.transfer import jobs
 from configs import linear_probe
 
 LINES = {"network", "layer", "dim", "linear", "1-NN cosine", "1-NN euclidean", "3-NN cosine",

@@ -7,8 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from bigan_jax import jobs, models
+from bigan_jax import models
 from bigan_jax.exchange import pretrained
+from bigan_jax.transfer import jobs
 
 
 @pytest.fixture(scope="module")

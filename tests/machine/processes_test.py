@@ -16,8 +16,8 @@ import ml_collections
 import numpy as np
 import pytest
 
-from bigan_jax import jobs
 from bigan_jax.machine import processes
+from bigan_jax.transfer import jobs
 from tests.machine.little_judged import judge_little
 from tests.training import loop_test
 

@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bigan_jax import jobs, models
+from bigan_jax import models
 from bigan_jax.models.layers import AXIS
 from bigan_jax.training import feeds, parallel
 from bigan_jax.training.calibration import Calibration
 from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.state import initial_state, optimiser, schedule
 from bigan_jax.training.train_step import Setup
+from bigan_jax.transfer import jobs
 from tests.training import feeds_test, loop_test, parallel_test
 
 STEPS = 4  # from step 1 on; the second batch runs across the end of a pass

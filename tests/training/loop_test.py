@@ -16,7 +16,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from bigan_jax import jobs, models
+from bigan_jax import models
 from bigan_jax.data import batches
 from bigan_jax.data.splits import Split
 from bigan_jax.evaluation import metrics
@@ -25,6 +25,7 @@ from bigan_jax.runs.workdir import RunFolder
 from bigan_jax.training import ending, learner, loop
 from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.state import Schedule, TrainState, initial_state, optimiser
+from bigan_jax.transfer import jobs
 from tests import run_folders
 
 ROOT = pathlib.Path(__file__).parents[2]

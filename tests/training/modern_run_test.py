@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 import bigan_jax
-from bigan_jax import export, jobs, models
+from bigan_jax import export, models
 from bigan_jax.data import batches, fake
 from bigan_jax.models import spectral
 from bigan_jax.runs import checkpoints
 from bigan_jax.training import learner, parallel
 from bigan_jax.training.state import TrainState, initial_state
+from bigan_jax.transfer import jobs
 from configs import cifar10
 from tests import modern_parts, other_devices, run_folders
 

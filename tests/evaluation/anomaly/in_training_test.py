@@ -8,9 +8,9 @@ import pytest
 from sklearn import metrics
 
 import bigan_jax
-from bigan_jax import jobs
 from bigan_jax.data import batches, labels
 from bigan_jax.evaluation.anomaly import in_training
+from bigan_jax.transfer import jobs
 from tests.run_folders import rows
 
 

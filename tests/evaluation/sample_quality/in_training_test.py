@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import bigan_jax
-from bigan_jax import jobs
 from bigan_jax.data import batches
 from bigan_jax.data.preprocess import to_uint8
 from bigan_jax.evaluation import metrics
@@ -16,6 +15,7 @@ from bigan_jax.models import build
 from bigan_jax.settings import measures, rules
 from bigan_jax.training import console
 from bigan_jax.training.objectives import OBJECTIVES
+from bigan_jax.transfer import jobs
 from tests.run_folders import rows
 
 

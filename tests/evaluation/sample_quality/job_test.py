@@ -11,12 +11,12 @@ from PIL import Image
 import pytest
 
 import bigan_jax
-from bigan_jax import jobs
 from bigan_jax.evaluation import encoders, samples
 from bigan_jax.evaluation.sample_quality import comparing, described, job
 from bigan_jax.exchange import feature_files
 from bigan_jax.runs.workdir import open_run
 from bigan_jax.settings import downstream
+from bigan_jax.transfer import jobs
 from configs import sample_quality
 from tests import run_folders
 

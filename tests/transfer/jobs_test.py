@@ -8,11 +8,11 @@ import signal
 
 import pytest
 
-from bigan_jax import jobs
 from bigan_jax.data import batches
 from bigan_jax.settings import measures
 from bigan_jax.training import ending
 from bigan_jax.training.objectives import OBJECTIVES
+from bigan_jax.transfer import jobs
 
 LOSSES = {
     "bigan": {"JD", "G", "E", "D_real", "D_fake"},
