@@ -4,6 +4,7 @@ They are written row by row, in memory that does not grow with their number.
 """
 
 from collections.abc import Callable, Iterator
+import functools
 import json
 import pathlib
 import shutil
@@ -30,33 +31,34 @@ class Rows(NamedTuple):
 def write_npz(path: pathlib.Path, blocks: Iterator[Rows], about: dict[str, Any]) -> None:
   """Arrays `files`, `code`, `features` and, as a JSON text, `about`: for numpy.load.
 
-  The number of rows, which the arrays begin with, is known at the end: they lie aside until then.
+  The number of rows, which the arrays begin with, is known at the end. Until then they lie in files
+  without a name, of which nothing can be left behind, wherever the program is stopped.
   """
   names, widths = [], {}
-  with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.name}.") as scratch:
-    raw = {name: pathlib.Path(scratch, name) for name in ("code", "features")}
-    with raw["code"].open("wb") as code, raw["features"].open("wb") as features:
-      for block in blocks:
-        names += block.files
-        for name, file in (("code", code), ("features", features)):
-          rows = np.ascontiguousarray(getattr(block, name), "<f4")
-          widths[name] = rows.shape[1]
-          file.write(rows)
+  aside = functools.partial(tempfile.TemporaryFile, dir=path.parent)
+  with aside() as code, aside() as features:
+    raw = {"code": code, "features": features}
+    for block in blocks:
+      names += block.files
+      for name, file in raw.items():
+        rows = np.ascontiguousarray(getattr(block, name), "<f4")
+        widths[name] = rows.shape[1]
+        file.write(rows)
     with zipfile.ZipFile(path, "w") as archive:
       for name, array in (("files", np.asarray(names)), ("about", np.asarray(json.dumps(about)))):
         with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
           np.lib.format.write_array(entry, array, allow_pickle=False)
-      for name, source in raw.items():
+      for name, file in raw.items():
         with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-          _copy(source, entry, (len(names), widths[name]))
+          _move(file, entry, (len(names), widths[name]))
 
 
-def _copy(source: pathlib.Path, entry: IO[bytes], shape: tuple[int, int]) -> None:
+def _move(file: IO[bytes], entry: IO[bytes], shape: tuple[int, int]) -> None:
   header = {"descr": "<f4", "fortran_order": False, "shape": shape}
   np.lib.format.write_array_header_1_0(entry, header)
-  with source.open("rb") as file:
-    shutil.copyfileobj(file, entry, 1 << 20)
-  source.unlink()  # Soon the disk holds everything twice.
+  file.seek(0)
+  shutil.copyfileobj(file, entry, 1 << 20)
+  file.truncate(0)  # Else the disk soon holds everything twice.
 
 
 def write_parquet(path: pathlib.Path, blocks: Iterator[Rows], about: dict[str, Any]) -> None:

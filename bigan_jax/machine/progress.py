@@ -62,6 +62,16 @@ def over(
       line.update()
 
 
+def end_all() -> None:
+  """Closes lines that an interrupt left open, before last words: else they come again after them.
+
+  It may hit where a line is shown already, but nothing is there yet that would close it.
+  """
+  for line in list(getattr(tqdm.tqdm, "_instances", ())):
+    with contextlib.suppress(AttributeError):  # It was being made.
+      line.close()
+
+
 @contextlib.contextmanager
 def paused(line: tqdm.tqdm) -> Iterator[None]:
   """Within, time does not count for the rate and the time that is left."""

@@ -7,6 +7,7 @@ import sys
 from absl import app, flags, logging
 import ml_collections
 
+from bigan_jax.machine import progress
 from bigan_jax.settings import fields, interrupts, words
 from bigan_jax.settings.arguments import nearest
 
@@ -35,6 +36,7 @@ def run(main: Callable[[Sequence[str]], None], takes_words: bool = False) -> Non
     app.run(main, flags_parser=lambda argv: parse_flags(argv, main.__module__, takes_words))
   except KeyboardInterrupt as stop:
     interrupts.end_silently()
+    progress.end_all()
     if not stop.args:
       interrupts.say(stop)
     sys.exit(interrupts.status(stop))

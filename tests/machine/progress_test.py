@@ -1,5 +1,6 @@
 """Tests of progress: whole lines in a file, now and then, and a rate of the work alone."""
 
+import sys
 import time
 
 import pytest
@@ -36,3 +37,13 @@ def test_a_pause_does_not_count() -> None:
       time.sleep(0.5)
     line.update(100)
     assert line.format_dict["elapsed"] < 0.4
+
+
+def test_what_an_interrupt_left_open_is_ended_before_the_last_words(
+    capsys: pytest.CaptureFixture
+) -> None:
+  left = progress.bar(100, "training")
+  progress.end_all()
+  print("Interrupted.", file=sys.stderr)
+  left.__del__()
+  assert capsys.readouterr().err.splitlines()[-1] == "Interrupted."
