@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+from bigan_jax.evaluation import pictures
 from bigan_jax.evaluation.atlas import sprites
 
 TENSORS, METADATA, SPRITE = "tensors.tsv", "metadata.tsv", "sprite.png"
@@ -34,7 +35,7 @@ def write(
   rows = [("name", "class"), *zip(names, classes, strict=True)]
   lines = ("\t".join(cell.replace("\t", "\\x09") for cell in row) for row in rows)
   (folder / METADATA).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-  sprites.image(sprites.sheet(thumbs, size)).save(folder / SPRITE)
+  pictures.save(sprites.sheet(thumbs, size), folder / SPRITE)
   (folder / CONFIG).write_text(f"""embeddings {{
   tensor_name: "features"
   tensor_path: "{TENSORS}"

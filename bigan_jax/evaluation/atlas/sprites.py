@@ -4,7 +4,8 @@ import io
 import math
 
 import numpy as np
-from PIL import Image
+
+from bigan_jax.evaluation import pictures
 
 SIDES = (48, 40, 32, 24)  # of thumbnails, in pixels
 PIXELS = 8_000_000  # of all of them together, which the smallest may exceed
@@ -43,10 +44,5 @@ def sheet(thumbs: np.ndarray, size: int) -> np.ndarray:
 def jpeg(picture: np.ndarray) -> bytes:
   """A picture uint8 [H, W, 1 or 3] as a JPEG; colours as fine as brightness, lest cells mix."""
   file = io.BytesIO()
-  image(picture).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+  pictures.image(picture).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
   return file.getvalue()
-
-
-def image(picture: np.ndarray) -> Image.Image:
-  """uint8 [H, W, 1 or 3] as Pillow has it."""
-  return Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
