@@ -101,10 +101,30 @@ def _update(
 def _add(most: _Best, scores: np.ndarray, first: int, k: int) -> _Best:
   """The best k of the best so far and of scores [Q, R], in no order; all if there are no more.
 
-  On CPUs five times as fast as jax.lax.top_k, which sorts.
+  On CPUs five times as fast as jax.lax.top_k, which sorts; and the rows that are no better than
+  the worst kept, nearly all after the first blocks, are only compared to it.
   """
-  score, index = _lowest(scores, np.arange(first, first + scores.shape[1], dtype=np.int32), k)
+  numbers = np.arange(first, first + scores.shape[1], dtype=np.int32)
+  if most.score.shape[1] == k:
+    scores, numbers = _below(scores, numbers, most.score.max(axis=1))
+  score, index = _lowest(scores, numbers, k)
   return _Best(*_lowest(*(np.concatenate(pair, axis=1) for pair in zip(most, (score, index))), k))
+
+
+def _below(
+    scores: np.ndarray, index: np.ndarray, limits: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Of each row of scores [Q, n] those below its limit, with their index [n]; [Q, m] each.
+
+  Rows that have fewer than m are filled with inf.
+  """
+  queries, columns = np.divmod(np.flatnonzero(scores < limits[:, None]), scores.shape[1])
+  counts = np.bincount(queries, minlength=len(scores))
+  places = np.arange(len(queries)) - np.repeat(np.cumsum(counts) - counts, counts)
+  score = np.full((len(scores), counts.max()), np.inf, scores.dtype)
+  numbers = np.zeros(score.shape, index.dtype)
+  score[queries, places], numbers[queries, places] = scores[queries, columns], index[columns]
+  return score, numbers
 
 
 def _lowest(scores: np.ndarray, index: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
