@@ -4,7 +4,9 @@
   python -m bigan_jax.main --config=configs/tiny_imagenet.py:bigan,size=small ...
 
 DIR is tiny-imagenet-200 as its zip unpacks, or any folder with train/ and val/ of class folders.
-Variants and recipes as in configs/imagenet.py; size=small is for CPUs.
+Variants and recipes as in configs/imagenet.py; size=small is for CPUs: 5 epochs of 50,000 pictures
+take 40 minutes of 2 cores, and a linear read-out of conv3 is then right in 22.2 % of 100 classes,
+untrained 20.9 (docs/results.md).
 """
 
 import ml_collections
