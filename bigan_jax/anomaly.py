@@ -57,7 +57,7 @@ def find(
     FileExistsError: the folder is there.
   """
   found = subjects.of_folders(model, *folders) if folders else subjects.of_set(model)
-  with outputs.new_folder(out, force, verdicts.is_ours) as scratch:
+  with outputs.new_folder(out, force, outputs.only(*verdicts.FILES)) as scratch:
     print(f"Normal: {found.places[0]}. Judged: {found.places[1]}.")
     return verdicts.judge(model, found, options, scratch)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from bigan_jax.data import folders, survey
 from bigan_jax.data.preprocess import shrink, to_native
-from bigan_jax.evaluation import neighbours, pictures, walks
+from bigan_jax.evaluation import neighbours, pictures
 from bigan_jax.evaluation.anomaly import measuring
 from bigan_jax.evaluation.samples import drawn
 from bigan_jax.exchange import blocks, loaded
@@ -160,8 +160,7 @@ def write(
     FileNotFoundError, ValueError: as `nearest`.
     FileExistsError: `out` is there.
   """
-  ours = lambda out: walks.holds_only(out, SHEET, TABLE, SKIPPED)
-  with outputs.new_folder(out, force, ours) as scratch:
+  with outputs.new_folder(out, force, outputs.only(SHEET, TABLE, SKIPPED)) as scratch:
     made = np.concatenate(list(drawn(model, count, seed)))
     found = nearest(model, made, folder, seed)
     pictures.save(sheet(model, made, found, folder), scratch / SHEET)

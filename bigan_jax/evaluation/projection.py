@@ -140,8 +140,7 @@ def write(model: loaded.Model, image: str, out: pathlib.Path, force: bool) -> st
     FileNotFoundError, ValueError: as `project`.
     FileExistsError: `out` is there.
   """
-  ours = lambda folder: walks.holds_only(folder, *NAMES, SHEET, CODES)
-  with outputs.new_folder(out, force, ours) as folder:
+  with outputs.new_folder(out, force, outputs.only(*NAMES, SHEET, CODES)) as folder:
     found = project(model, [image])
     three = (found.x[0], found.encoded[0], found.picture[0])
     for name, picture in zip(NAMES, three, strict=True):

@@ -147,12 +147,6 @@ def write(model: loaded.Model, images: Sequence[str], out: pathlib.Path, force: 
     with outputs.new_file(out, force) as path:
       draw(path, out.suffix)
     return
-  ours = lambda folder: holds_only(folder, STRIP, ANIMATION)
-  with outputs.new_folder(out, force, ours) as folder:
+  with outputs.new_folder(out, force, outputs.only(STRIP, ANIMATION)) as folder:
     for name in (STRIP, ANIMATION):
       draw(folder / name, pathlib.Path(name).suffix)
-
-
-def holds_only(folder: pathlib.Path, *names: str) -> bool:
-  """Whether a folder holds files of these names and nothing else."""
-  return {path.name for path in folder.iterdir()} <= set(names)

@@ -62,6 +62,11 @@ def new_folder(
       scratch.rename(path)
 
 
+def only(*names: str) -> Callable[[Path], bool]:
+  """For `new_folder`: whether a folder holds files of these names and nothing else."""
+  return lambda folder: {path.name for path in folder.iterdir()} <= set(names)
+
+
 @contextlib.contextmanager
 def _scratch(path: Path) -> Iterator[Path]:
   """A hidden name beside `path`; nothing is left there, and the disk's errors are a sentence."""

@@ -57,7 +57,7 @@ def test_a_folder_is_replaced_by_force_if_it_is_ours(tmp_path: pathlib.Path) -> 
   folder = tmp_path / "out"
   folder.mkdir()
   (folder / "ours").write_text("old")
-  ours = lambda path: names(path) == ["ours"]
+  ours = outputs.only("ours", "others of ours")
   with pytest.raises(FileExistsError, match="add --force"):
     with outputs.new_folder(folder, False, ours):
       pass

@@ -113,11 +113,5 @@ def sentence(verdict: Verdict) -> str:
   return f"{said} {note}".strip()
 
 
-def is_ours(folder: pathlib.Path) -> bool:
-  """Whether a folder holds what `judge` writes and nothing else."""
-  names = {path.name for path in folder.iterdir()}
-  return SCORES in names and names <= set(FILES)
-
-
 def _write_json(path: pathlib.Path, values: dict[str, Any]) -> None:
   path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n")

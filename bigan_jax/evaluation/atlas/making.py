@@ -57,7 +57,7 @@ def make(task: Task) -> tuple[int, list[tuple[str, str]]]:
   with contextlib.ExitStack() as stack:
     out = stack.enter_context(outputs.new_file(task.out, task.force))
     folder = task.projector and stack.enter_context(
-        outputs.new_folder(task.projector, task.force, projector.is_ours))
+        outputs.new_folder(task.projector, task.force, outputs.only(*projector.FILES)))
     found = seen.look(task.model, layer, task.images, names, sprites.side(len(names)))
     atlas = _atlas(task, found, seen.classes(task.images, lying))
     out.write_text(page.page(atlas), encoding="utf-8")

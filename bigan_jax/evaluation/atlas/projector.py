@@ -47,8 +47,3 @@ def write(
   }}
 }}
 """)
-
-
-def is_ours(folder: pathlib.Path) -> bool:
-  """Whether a folder holds what `write` writes and nothing else."""
-  return {path.name for path in folder.iterdir()} <= set(FILES)

@@ -41,7 +41,6 @@ def test_tensorboard_s_files(tmp_path: pathlib.Path, channels: int) -> None:
   names, classes = ["a", "b\tc", "\u00e9", '"d"', "e,f"], ["x", "x", "y", "", "y"]
   given = thumbs(5, 6, channels)
   projector.write(tmp_path, names, classes, features, given)
-  assert projector.is_ours(tmp_path)
   assert {path.name for path in tmp_path.iterdir()} == set(projector.FILES)
   np.testing.assert_allclose(np.loadtxt(tmp_path / "tensors.tsv", delimiter="\t"), features, 1e-5)
   lines = (tmp_path / "metadata.tsv").read_text(encoding="utf-8").splitlines()
@@ -56,8 +55,6 @@ def test_tensorboard_s_files(tmp_path: pathlib.Path, channels: int) -> None:
   for i, picture in enumerate(given):
     row, column = i // 3 * 6, i % 3 * 6
     np.testing.assert_array_equal(sprite[row:row + 6, column:column + 6], picture)
-  (tmp_path / "mine.txt").touch()
-  assert not projector.is_ours(tmp_path)
 
 
 def test_a_sprite_that_tensorboard_cannot_show(tmp_path: pathlib.Path) -> None:
