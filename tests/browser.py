@@ -1,8 +1,6 @@
 """A real browser without a screen: Chromium, as PySide6-WebEngine of pip brings it.
 
-`open_page` starts it in a process of its own, `python tests/browser.py FILE WIDTH HEIGHT`. It takes
-orders as lines of JSON and answers each with one. Nothing but that file is loaded; what the page
-asks for is written down, and what it saves lies beside it.
+`open_page` starts it in a process of its own, tests/browser_window.py, and gives it orders.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 NEEDS = "python -m pip install '.[browser]'"
-TIMEOUT = 60_000  # milliseconds for a page to load, or a script to answer
+WINDOW = pathlib.Path(__file__).with_name("browser_window.py")
 CENTRE = """(() => {{
   const shown = document.querySelector({selector});
   if (!shown) return null;
@@ -77,7 +75,7 @@ def open_page(path: pathlib.Path, width: int = 1400, height: int = 900) -> Itera
   """A file in a window of so many pixels; skips the test where there is no browser."""
   if not _installed():
     pytest.skip(f"There is no browser to open a page with: {NEEDS}.")
-  command = [sys.executable, __file__, str(path), str(width), str(height)]
+  command = [sys.executable, str(WINDOW), str(path), str(width), str(height)]
   environment = os.environ | {
       "QT_QPA_PLATFORM": "offscreen", "QTWEBENGINE_DISABLE_SANDBOX": "1",  # which root cannot have
       "QTWEBENGINE_CHROMIUM_FLAGS": "--disable-gpu", "QT_LOGGING_RULES": "*=false",
@@ -103,104 +101,3 @@ def open_page(path: pathlib.Path, width: int = 1400, height: int = 900) -> Itera
 def _installed() -> bool:
   return bool(importlib.util.find_spec("PySide6")) and bool(
       importlib.util.find_spec("PySide6.QtWebEngineCore"))
-
-
-def _answers(path: str, width: str, height: str) -> Iterator[Any]:
-  """The browser: answers to the orders on standard input."""
-  try:
-    from PySide6 import QtCore, QtGui, QtTest, QtWebEngineCore, QtWebEngineWidgets, QtWidgets
-  except ImportError as error:  # A library of the system's is missing.
-    yield str(error)
-    return
-  app, complaints = QtWidgets.QApplication([]), []
-  Button, Key = QtCore.Qt.MouseButton, QtCore.Qt.KeyboardModifier
-
-  class Loads(QtWebEngineCore.QWebEngineUrlRequestInterceptor):
-    def interceptRequest(self, request: Any) -> None:
-      asked = request.requestUrl()
-      if asked.scheme() not in ("data", "blob") and asked.toLocalFile() != path:
-        complaints.append(f"loads {asked.toString()}")
-
-  class Shown(QtWebEngineCore.QWebEnginePage):
-    def javaScriptConsoleMessage(self, level: Any, message: str, line: int, source: str) -> None:
-      if level == self.JavaScriptConsoleMessageLevel.ErrorMessageLevel:
-        complaints.append(f"line {line}: {message}")
-
-  def wait(start: Callable[[Callable[..., None]], Any]) -> list[Any]:
-    """What `start` is answered by."""
-    found, loop = [], QtCore.QEventLoop()
-    start(lambda *values: (found.extend(values), loop.quit()))
-    QtCore.QTimer.singleShot(TIMEOUT, loop.quit)
-    loop.exec()
-    return found
-
-  view, loads = QtWebEngineWidgets.QWebEngineView(), Loads()
-  page = Shown(view)
-  page.setUrlRequestInterceptor(loads)
-  view.setPage(page)
-  page.profile().downloadRequested.connect(
-      lambda saved: (saved.setDownloadDirectory(os.path.dirname(path)), saved.accept()))
-  view.resize(int(width), int(height))
-  view.show()
-  def start(done: Callable[..., None]) -> None:
-    page.loadFinished.connect(done)
-    page.load(QtCore.QUrl.fromLocalFile(path))
-  def run(script: str) -> Any:
-    text, = wait(lambda done: page.runJavaScript(f"JSON.stringify({script})", done)) or [""]
-    return json.loads(text) if text else None
-  def settle(milliseconds: int = 200) -> None:
-    wait(lambda done: QtCore.QTimer.singleShot(milliseconds, done))
-  def mouse(kind: str, x: float, y: float, down: bool, shift: bool) -> None:
-    where, none, left = QtCore.QPointF(x, y), Button.NoButton, Button.LeftButton
-    moves = kind == "MouseMove"
-    app.sendEvent(view.focusProxy(), QtGui.QMouseEvent(
-        QtCore.QEvent.Type[kind], where, view.mapToGlobal(where), none if moves else left,
-        left if down else none, Key.ShiftModifier if shift else Key.NoModifier))
-  def turn(x: float, y: float, clicks: int) -> None:
-    where, nothing = QtCore.QPointF(x, y), QtCore.QPoint()
-    app.sendEvent(view.focusProxy(), QtGui.QWheelEvent(
-        where, view.mapToGlobal(where), nothing, QtCore.QPoint(0, 120 * clicks), Button.NoButton,
-        Key.NoModifier, QtCore.Qt.ScrollPhase.NoScrollPhase, False))
-
-  for line in sys.stdin:
-    match json.loads(line):
-      case ["start"]:
-        yield "" if wait(start) == [True] else f"{path} cannot be loaded"
-      case ["run", script]:
-        yield run(script)
-      case ["click", x, y]:
-        where = QtCore.QPoint(round(x), round(y))
-        QtTest.QTest.mouseClick(view.focusProxy(), QtCore.Qt.MouseButton.LeftButton, pos=where)
-        yield settle()
-      case ["drag", points, shift]:
-        mouse("MouseMove", *points[0], False, shift)
-        if len(points) > 1:
-          mouse("MouseButtonPress", *points[0], True, shift)
-          for point in points[1:]:
-            mouse("MouseMove", *point, True, shift)
-            settle(50)  # Else the page hears of the last one alone.
-          mouse("MouseButtonRelease", *points[-1], False, shift)
-        yield settle()
-      case ["turn", x, y, clicks]:
-        turn(x, y, clicks)
-        yield settle()
-      case ["write", text]:
-        QtTest.QTest.keyClicks(view.focusProxy(), text)
-        yield settle()
-      case ["press", key]:
-        QtTest.QTest.keyClick(view.focusProxy(), getattr(QtCore.Qt.Key, f"Key_{key}"))
-        yield settle()
-      case ["resize", pixels]:
-        view.resize(pixels, view.height())
-        yield settle()
-      case ["picture", name]:
-        settle()
-        yield view.grab().save(name)
-      case ["complaints"]:
-        yield complaints
-
-
-if __name__ == "__main__":
-  for value in _answers(*sys.argv[1:]):
-    print(json.dumps(value), flush=True)
-  os._exit(0)  # Qt's own end may wait for a page.
