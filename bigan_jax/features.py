@@ -40,6 +40,8 @@ TASKS = {  # What to give, of which one is given.
     "images": "--images=FOLDER", "sample": "--sample=N", "interpolate": "--interpolate=FILE,FILE",
     "project": "--project=FILE", "neighbours": "--neighbours=FOLDER",
 }
+FOLDERS = ("sample", "project", "neighbours")  # tasks whose --out is one
+FILES = (*feature_files.WRITERS, *walks.ENDINGS, ".jpg", ".csv")  # endings that no folder has
 WITHOUT_E = ("sample", "neighbours")  # all that a plain GAN can do
 ON_SHEET = pictures.ROWS * pictures.COLUMNS
 PAIR = "x left, G(E(x)) right"
@@ -200,6 +202,9 @@ def asked(values: flags.FlagValues) -> str:
     )
   if not (values.out or values.reconstruct):
     raise ValueError("--out is missing: name what to write.")
+  if task in FOLDERS and Path(values.out).suffix in FILES:
+    raise ValueError(f"--out={values.out} has the ending of a file, but --{task} writes a folder: "
+                     "leave the ending out.")
   return task
 
 
@@ -229,6 +234,7 @@ def main(argv: Sequence[str]) -> None:
   else:
     count, folder = values.sample or copies.COUNT, os.path.expanduser(values.neighbours)
     print(copies.write(model, count, values.seed, folder, out, values.force))
+  print(f"Wrote {' and '.join(map(str, filter(None, (out, reconstruct))))}.")
 
 
 def command() -> None:

@@ -221,6 +221,7 @@ def test_what_may_be_asked_for(monkeypatch: pytest.MonkeyPatch, digits: features
       ({"sample": 3, "project": one}, "not --sample and --project"),
       ({"project": one}, "--out is missing"),
       ({"project": one, "out": out, "layer": "e-"}, "are of --images, not of --project: leave"),
+      ({"project": one, "out": "z.png"}, "z.png has the ending of a file, but --project"),
       ({"interpolate": [one], "out": f"{out}.gif"}, "there is but one: add another"),
       ({"neighbours": "/nowhere", "out": f"{out}/n"}, "There is no folder '/nowhere'"),
   ):
@@ -243,7 +244,7 @@ def test_the_command_line(tmp_path: pathlib.Path, folder: pathlib.Path, tiny: Ca
   done = call("run", images=folder, out=out, layer="e-")
   assert done.returncode == 0 and done.stdout == (
       f"{COUNT} pictures; left out: 2 unreadable (2 cannot be decoded, listed in {out}.skipped.txt)"
-      ".\n"
+      f".\nWrote {out}.\n"
   )
   assert len((tmp_path / "f.npz.skipped.txt").read_text().splitlines()) == 2
   assert rows(out)["features"].shape == (COUNT, 16)

@@ -103,7 +103,7 @@ def config(info: dict[str, Any]) -> str:
 def check_installed() -> ModuleType:
   """The package huggingface_hub; ImportError without it."""
   try:
-    import huggingface_hub
+    import huggingface_hub.errors  # Which the package alone does not bring.
   except ImportError:
     raise ImportError(
         "The Hub needs the package huggingface_hub: pip install '.[hub]'."

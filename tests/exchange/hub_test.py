@@ -81,6 +81,14 @@ def test_what_is_pushed_can_be_loaded(server: Hub, run: pathlib.Path, pushed: st
   assert model.step == 10 and model.D(np.ones((1, 8, 8, 1)), np.ones((1, 5)))[0].shape == (1,)
 
 
+def test_a_program_that_only_loads(server: Hub, pushed: str) -> None:
+  _forget()  # Who pushes has more of the client imported.
+  assert hub.folder(f"hf://{NAME}").endswith(pushed.rpartition("/")[2])
+  _forget()
+  with pytest.raises(FileNotFoundError, match="There is no hf://ada/nothing that this token may"):
+    hub.folder("hf://ada/nothing")
+
+
 def test_the_card_is_what_the_hub_reads(server: Hub, pushed: str) -> None:
   import huggingface_hub
 

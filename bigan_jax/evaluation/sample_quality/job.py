@@ -52,7 +52,8 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> None:
     if subjects.fingerprint:
       data_record.write(folder, subjects.fingerprint)
     found, halves = measure(config, subjects)
-    text = f"{title(config, subjects)}\n\n{results.markdown(shown(found, halves))}"
+    text = (f"{title(config, subjects)}{unequal(subjects)}\n\n"
+            f"{results.markdown(shown(found, halves))}")
     rows = table(found, halves)
     (folder / "results.md").write_text(text, encoding="utf-8")
     results.write_csv(folder / "results.csv", rows)
@@ -132,6 +133,16 @@ def title(config: ml_collections.ConfigDict, subjects: Subjects) -> str:
   whose = f" of {about['data']} ({about['splits']})" if "data" in about else ""
   return (f"{len(subjects.made):,} samples beside {len(subjects.real):,} pictures{whose}, over "
           f"{subjects.over}; {config.neighbours} neighbours.")
+
+
+def unequal(subjects: Subjects) -> str:
+  """A sentence where the numbers of both sides differ by more than half of the smaller one."""
+  pictures, made = len(subjects.real), len(subjects.made)
+  if max(pictures, made) <= 1.5 * min(pictures, made):
+    return ""
+  recall, coverage = ("falls", "rises") if made > pictures else ("rises", "falls")
+  return (f" Recall {recall} and coverage {coverage} by such unequal numbers: "
+          f"compare {min(pictures, made):,} with {min(pictures, made):,}.")
 
 
 def table(

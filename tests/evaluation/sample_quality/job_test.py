@@ -126,6 +126,16 @@ def test_over_a_layer_of_another_network(
   assert "were trained together" in caplog.text
 
 
+@pytest.mark.parametrize("pictures, made, said", [
+    (250, 9_000, " Recall falls and coverage rises by such unequal numbers: compare 250 with 250."),
+    (90, 30, " Recall rises and coverage falls by such unequal numbers: compare 30 with 30."),
+    (50, 60, ""),
+])
+def test_unequal_numbers_are_told(pictures: int, made: int, said: str) -> None:
+  sides = (np.zeros((count, 1)) for count in (pictures, made))
+  assert job.unequal(job.Subjects(*sides, "", {})) == said
+
+
 def test_features_of_files(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
   real, made = files(tmp_path, (30, 4), (40, 4))
   config = config_of(real_features=real, sample_features=made)
