@@ -19,6 +19,7 @@ import warnings
 from absl import flags
 
 from bigan_jax.data import survey
+from bigan_jax.evaluation import web
 from bigan_jax.evaluation.atlas import making, places
 from bigan_jax.evaluation.layer_features import LAST
 from bigan_jax.exchange import loaded
@@ -46,8 +47,8 @@ def main(argv: Sequence[str]) -> None:
   # Threads of t-SNE that spin while they wait take a busy machine's cores from each other. This is
   # read when scikit-learn is imported, which `places` does late.
   os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-  out, projector = (name and pathlib.Path(name).expanduser()
-                    for name in (values.out, values.projector))
+  out = web.named(values.out)
+  projector = values.projector and pathlib.Path(values.projector).expanduser()
   model = loaded.load(values.model, int(values.step) if values.step.isdigit() else values.step)
   warnings.filterwarnings("ignore", module=r"PIL\.")  # On large pictures and odd metadata.
   task = making.Task(model, os.path.expanduser(values.images), values.layer, values.layout, out,

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterable, Sequence
 import html
 import io
+import pathlib
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -20,6 +21,14 @@ th:first-child, td:first-child { text-align: left; }
 img { max-width: 100%; image-rendering: pixelated; border: 1px solid #e4e4e4; }
 svg { max-width: 100%; height: auto; } details { margin: .6rem 0; }
 """
+
+
+def named(name: str, flag: str = "--out") -> pathlib.Path:
+  """Where a page goes; ValueError for a name that a browser would not take for a page's."""
+  path = pathlib.Path(name).expanduser()
+  if path.suffix.lower() not in (".html", ".htm"):
+    raise ValueError(f"{flag}={name} is no name of a page: give it the ending .html.")
+  return path
 
 
 def document(title: str, body: str, style: str = "") -> str:

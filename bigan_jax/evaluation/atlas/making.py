@@ -15,6 +15,7 @@ from bigan_jax.runs import outputs
 
 MOST = 20_000  # pictures on a page
 NAMES = {"tsne": "t-SNE", "pca": "PCA"}
+LAYERS = {layer_features.LAST: "the encoder's last hidden layer", layer_features.CODE: "the code"}
 Path = pathlib.Path
 
 
@@ -80,7 +81,7 @@ def _atlas(task: Task, found: seen.Seen, known: dict[str, str]) -> page.Atlas:
   model, count = task.model, len(found.names)
   kind = NAMES[places.suited(task.layout, count)]
   print(f"Laying out {count:,} pictures by {kind} ...", flush=True)
-  about = (f"{count:,} pictures, laid out by {kind} of {task.layer}, "
+  about = (f"{count:,} pictures, laid out by {kind} of {LAYERS.get(task.layer, task.layer)}, "
            f"{found.features.shape[1]:,} numbers each. {model.config.objective}, recipe "
            f"{model.config.recipe}, after {model.step:,} updates.")
   folder = os.path.basename(os.path.abspath(task.images))

@@ -35,7 +35,8 @@ def places(features: np.ndarray, layout: str, seed: int) -> np.ndarray:
   unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
   if np.ptp(unit, axis=0).max() < 1e-6:
     raise ValueError(f"The features of all {len(unit):,} pictures are alike, so that there is "
-                     "nothing to lay out: choose another --layer, or train for longer.")
+                     "nothing to lay out: choose another --layer, train for longer, or give "
+                     "other pictures.")
   count = min(COMPONENTS, *unit.shape)
   points = decomposition.PCA(count, random_state=seed).fit_transform(unit)
   points = np.pad(points, ((0, 0), (0, max(0, 2 - count))))

@@ -52,9 +52,9 @@ def look(model: loaded.Model, layer: str, folder: str, names: Sequence[str], sid
       kept += block.names
       found.append([np.asarray(array)[:len(block.names)] for array in arrays])
   if len(kept) < 2:
-    count = {0: "None", 1: "One"}[len(kept)]
-    raise ValueError(f"{count} of the pictures in {folders.escape(folder)} can be read: an atlas "
-                     "needs two or more.")
+    count, reason = {0: "None", 1: "One"}[len(kept)], f" ({skipped[0][1]})" if skipped else ""
+    raise ValueError(f"{count} of the {len(names):,} pictures in {folders.escape(folder)} can be "
+                     f"read{reason}: name a folder of two or more.")
   features, x, back = (np.concatenate(parts) for parts in zip(*found))
   if not np.isfinite(features).all():
     raise ValueError(f"The features of {layer} are not finite, so the networks hold NaN or "

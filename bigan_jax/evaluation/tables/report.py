@@ -104,7 +104,8 @@ def page(runs: Sequence[Run]) -> str:
   trained = [run for run in runs if run.rows]
   parts = [f"<h1>{html.escape(', '.join(run.name for run in trained or runs))}</h1>"]
   if trained:
-    parts += ["<h2>Last evaluation</h2>", last_numbers(trained), "<h2>Curves</h2>", curves(trained)]
+    parts += ["<h2>Last evaluation</h2>", last_numbers(trained)]
+    parts += ["<h2>Curves over epochs</h2>", curves(trained)]
   for run in runs:
     what = "" if run.job == run_folders.TRAIN else f": {run.job}"
     parts.append(f"<h2>{html.escape(run.name + what)}</h2>{tables(run)}")
@@ -121,8 +122,9 @@ def main(argv: Sequence[str]) -> None:
   folders = [pathlib.Path(name).expanduser().absolute() for name in argv[1:]]
   if not folders:
     raise ValueError("No run folder is named: launch/report.sh FILE.html RUN ...")
+  out = web.named(OUT.value, "FILE")
   runs = run_folders.read_all(folders)
-  disk.write_atomically(pathlib.Path(OUT.value).expanduser(), page(runs).encode())
+  disk.write_atomically(out, page(runs).encode())
   jobs = len(runs) - len(folders)
   beside = f", with {jobs} job{'s' * (jobs > 1)} found beside" if jobs else ""
   print(f"Wrote {OUT.value}{beside}.")

@@ -165,3 +165,10 @@ def test_bad_folders_are_named(tmp_path: pathlib.Path) -> None:
     run_folders.read(tmp_path, "x")
   with pytest.raises(ValueError, match="same run folder is given twice"):
     run_folders.short_names([tmp_path, tmp_path])
+
+
+def test_a_page_has_the_ending_of_one() -> None:
+  assert web.named("a/b.HTML") == pathlib.Path("a/b.HTML")
+  for name in ("runs/mine", "page.png"):  # The first is what one names who forgets the page.
+    with pytest.raises(ValueError, match=f"^FILE={name} is no name of a page: give it the ending"):
+      web.named(name, "FILE")
