@@ -22,7 +22,7 @@ from bigan_jax.data import prepare
 from bigan_jax.runs.workdir import open_run
 from bigan_jax.training.objectives import OBJECTIVES
 from configs import digits
-from tests import forks
+from tests import forks, lowering
 
 gc.set_threshold(20_000, 20, 100)  # Else it takes 6 of 104 seconds of a core: JAX keeps its traces.
 
@@ -115,6 +115,7 @@ def quick_compilation(home: pathlib.Path) -> Iterator[None]:
       options.env_option_overrides = [*options.env_option_overrides, *XLA.items()]
     return options
   with pytest.MonkeyPatch.context() as patch:
+    lowering.share_contexts(patch.setattr)
     try:  # A flag that XLA does not know would end every process that tests start.
       jax.jit(lambda: 0, compiler_options=XLA)()
       if asked:

@@ -57,7 +57,9 @@ def serve() -> None:
   from bigan_jax import atlas, export, features, import_official  # noqa: F401
   from bigan_jax.benchmark import rates  # noqa: F401
   from bigan_jax.transfer import jobs  # noqa: F401
+  from tests import lowering
 
+  lowering.share_contexts(setattr)
   signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # None of them is waited for.
   listener = socket.socket(fileno=0)
   while True:
