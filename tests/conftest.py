@@ -22,9 +22,9 @@ from bigan_jax.data import prepare
 from bigan_jax.runs.workdir import open_run
 from bigan_jax.training.objectives import OBJECTIVES
 from configs import digits
-from tests import forks
+from tests import forks, lowering
 
-gc.set_threshold(20_000, 20, 100)  # Else it takes 6 of 104 seconds of a core: JAX keeps its traces.
+gc.set_threshold(*forks.GARBAGE)
 
 TESTS = pathlib.Path(__file__).parent
 SLOW = (  # folders and files that compile and train for more than some seconds
@@ -65,6 +65,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not item.path.relative_to(TESTS).as_posix().startswith(SLOW):
       item.add_marker(pytest.mark.quick)
   items.sort(key=lambda item: item.get_closest_marker("quick") is not None)
+
+
+def pytest_unconfigure() -> None:
+  """Pytest looks for garbage five times at the end; not through all that JAX has kept."""
+  gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -115,6 +120,7 @@ def quick_compilation(home: pathlib.Path) -> Iterator[None]:
       options.env_option_overrides = [*options.env_option_overrides, *XLA.items()]
     return options
   with pytest.MonkeyPatch.context() as patch:
+    lowering.share_contexts(patch.setattr)
     try:  # A flag that XLA does not know would end every process that tests start.
       jax.jit(lambda: 0, compiler_options=XLA)()
       if asked:

@@ -25,7 +25,12 @@ STRICT = {  # Each only refuses more, so that one process tries all.
     "JAX_DEBUG_NANS": "1", "JAX_NUMPY_DTYPE_PROMOTION": "strict",
     "JAX_NUMPY_RANK_PROMOTION": "raise",
 }
-CODE = "import sys; from tests import environments_test as t; getattr(t, sys.argv[1])(sys.argv[2])"
+CODE = """
+import sys
+from tests import environments_test as test, lowering
+lowering.share_contexts(setattr)
+getattr(test, sys.argv[1])(sys.argv[2])
+"""
 MISSING = ("JAX finds no such device (JAX_PLATFORMS is cuda): set JAX_PLATFORMS=cpu, or install jax"
            " for it.")
 PROGRAMS = (  # of which RUN is the run folder, and OUT what is not to appear

@@ -8,6 +8,7 @@ of PYTHON, for tests that start many programs; those of signals and of JAX's swi
 
 from collections.abc import Iterator
 import contextlib
+import gc
 import json
 import os
 import pathlib
@@ -19,6 +20,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).parents[1]
+GARBAGE = (20_000, 20, 100)  # Else it takes 6 of 104 seconds of a core: JAX keeps its traces.
 SERVER = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tests import forks; forks.serve()"
 CLIENT = f"""#!{sys.executable} -ISs
 import json, os, pathlib, socket, sys
@@ -57,7 +59,11 @@ def serve() -> None:
   from bigan_jax import atlas, export, features, import_official  # noqa: F401
   from bigan_jax.benchmark import rates  # noqa: F401
   from bigan_jax.transfer import jobs  # noqa: F401
+  from tests import lowering
 
+  lowering.share_contexts(setattr)
+  gc.set_threshold(*GARBAGE)
+  gc.freeze()  # Else every fork looks through what is imported, and so copies it.
   signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # None of them is waited for.
   listener = socket.socket(fileno=0)
   while True:

@@ -17,8 +17,6 @@ from bigan_jax.training.calibration import Calibration, calibration_step
 from bigan_jax.training.state import TrainState
 from bigan_jax.training.train_step import Metrics, Setup, train_step
 
-# Under the axis name of pmap's own outputs: under another one, every program is compiled twice.
-replicate = functools.partial(flax.jax_utils.replicate, axis_name=AXIS)
 unreplicate = flax.jax_utils.unreplicate
 
 
@@ -44,6 +42,15 @@ class Programs(NamedTuple):
   close: Callable[[], None]
 
 
+def replicate(tree: Any) -> Any:
+  """A copy of every array for each device of this process, [devices, ...].
+
+  Through the host: on a device, a program would be compiled for each shape. And under the axis name
+  of pmap's own outputs: under another one, every program that trains would be compiled twice.
+  """
+  return flax.jax_utils.replicate(jax.device_get(tree), axis_name=AXIS)
+
+
 def programs(setup: Setup, feed: feeds.Feed, key: chex.PRNGKey) -> Programs:
   """Builds the programs of a run; `setup` must name the device axis."""
   train_key, calibration_key = jax.random.split(key)
@@ -65,7 +72,7 @@ def programs(setup: Setup, feed: feeds.Feed, key: chex.PRNGKey) -> Programs:
   ) -> tuple[Calibration, Metrics]:
     held, numbers = feed.send(keys, first, n)
     carry, metrics = chunk(params, carry, held, numbers, rate, first, n)
-    return carry, jax.device_get(unreplicate(metrics))
+    return carry, unreplicate(jax.device_get(metrics))
   return Programs(train, watch, calibrate, feed.close)
 
 
@@ -83,7 +90,7 @@ def supervised(step: Step, feed: feeds.Feed, key: chex.PRNGKey, donate: bool = T
   def train(state: Any, first: int, n: int) -> tuple[Any, Metrics]:
     state, metrics = chunk(state, *feed.send(keys, first, n))
     feed.ahead(keys, first + n, n)
-    return state, jax.device_get(unreplicate(metrics))
+    return state, unreplicate(jax.device_get(metrics))
   return train
 
 

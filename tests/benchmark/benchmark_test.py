@@ -20,6 +20,7 @@ from bigan_jax.benchmark import rates
 from bigan_jax.data import batches, fake, stream
 from bigan_jax.training import feeds, learner
 from configs import linear_probe
+from tests.benchmark.little_rated import rate_little
 
 ROOT = pathlib.Path(__file__).parents[2]
 NAMES = {
@@ -28,13 +29,11 @@ NAMES = {
     "step_gb_of_xla", "share_of_product_rate", "share_of_memory_rate", "compile_s",
     "peak_memory_gb", "precision", "streamed",
 }
-SMALL = rates.Yardstick(256, 10)
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-  monkeypatch.setattr(rates, "yardstick", lambda platform: SMALL)
-  monkeypatch.setattr(rates, "COPIED", 2**16)
+  rate_little(monkeypatch.setattr)
 
 
 @pytest.fixture
@@ -169,7 +168,7 @@ def test_what_cannot_be_trained(tiny: Callable) -> None:
 def test_the_command_line(tiny_flags: list[str], forked_python: pathlib.Path) -> None:
   def call(*words: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [forked_python, "-m", "bigan_jax.benchmark", "--steps=1", "--repeats=1", *words],
+        [forked_python, "-m", "tests.benchmark.little_rated", "--steps=1", "--repeats=1", *words],
         capture_output=True, text=True, timeout=120, cwd=ROOT)
   for name in ("steps", "repeats"):
     with pytest.raises(flags.IllegalFlagValueError, match="=0: 0 is not a positive"):

@@ -1,10 +1,12 @@
 """A bigan_jax.main that is quick to compile: `python -m tests.machine.little_judged FLAGS`."""
 
 from collections.abc import Callable
+import gc
 import runpy
 
 from bigan_jax.evaluation import metrics, pictures
 from bigan_jax.training.state import Snapshot
+from tests import forks, lowering
 
 
 def judge_little(set_attribute: Callable[[object, str, object], None]) -> None:
@@ -20,4 +22,6 @@ def judge_little(set_attribute: Callable[[object, str, object], None]) -> None:
 
 if __name__ == "__main__":
   judge_little(setattr)
+  lowering.share_contexts(setattr)
+  gc.set_threshold(*forks.GARBAGE)
   runpy.run_module("bigan_jax.main", run_name="__main__", alter_sys=True)
