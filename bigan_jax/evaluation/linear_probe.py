@@ -21,7 +21,7 @@ from bigan_jax.training import console
 BLOCK = 4_096  # images at a time, on their way to the device
 LOOKED_AT = (2, 10_000)  # images whose axes are found: so many a feature at most, or so many
 ROUGH = 2e-2  # tolerance while strengths are compared: the loss within 1e-3 of the optimum
-WORSE = 2  # strengths in a row below the best, after which weaker ones are not tried
+CLEARLY = 2  # standard errors below the best accuracy, from which on weaker l2 is not tried
 CONSTANT = 1e-6  # a feature that varies by less, relative to its size, does not vary
 
 matmul = functools.partial(jnp.matmul, precision="highest")
@@ -91,9 +91,9 @@ def choose(
   """The logistic regression of the strength that does best on held-out training images.
 
   A share of each class is held out, drawn by `seed`; strengths are fitted to the rest, from the
-  strongest on, each from where the one before ended, until WORSE in a row are less accurate than
-  the best: the weakest take longest. The most accurate, of equals the strongest, is then fitted
-  to all images.
+  strongest on, each from where the one before ended, until one is clearly less accurate than the
+  best: the weakest take longest. The most accurate, of equals the strongest, is then fitted to
+  all images.
 
   Args:
     strengths: values of l2 to choose from; a single one is taken as it is.
@@ -114,7 +114,7 @@ def choose(
       start = solve(problem, everything - held_out, strength, start, ROUGH).weights
       found[strength] = start
       validation[strength] = 100 * float(_accuracy(problem, held_out, start))
-      if past_best(validation):
+      if past_best(validation, int(held_out.sum())):
         break
     l2 = max(validation, key=validation.get)
     start = found[l2]
@@ -125,10 +125,11 @@ def choose(
   return Probe(problem, solution, l2, validation)
 
 
-def past_best(validation: dict[float, float]) -> bool:
-  """Whether the last WORSE of the accuracies, in the order of the fits, are all below the best."""
-  before = list(validation.values())
-  return len(before) > WORSE and max(before[-WORSE:]) < max(before)
+def past_best(validation: dict[float, float], count: int) -> bool:
+  """Whether the last accuracy, in percent of `count` images, is clearly below the best."""
+  *_, last = validation.values()
+  best = max(validation.values())
+  return best - last > CLEARLY * (best * (100 - best) / count) ** 0.5
 
 
 def hold_out(targets: np.ndarray, share: float, seed: int) -> np.ndarray:

@@ -135,10 +135,10 @@ def test_l2_is_the_one_that_does_best_on_held_out_images() -> None:
   x = np.float32(RS.randn(600, 60))
   truth = (x[:, 0] > 0).astype(int)
   y = np.where(RS.uniform(size=600) < 0.25, 1 - truth, truth)
-  strengths = (1e-9, 1e-7, 1e-5, 0.1, 1.0)  # The weakest is not tried after two failures.
+  strengths = (1e-9, 1e-7, 1e-5, 0.1, 1.0)
   probe = linear_probe.fit(x, y, strengths, share=0.3, seed=1)
   tried = list(probe.validation)
-  assert tried == [1.0, 0.1, 1e-5, 1e-7][:len(tried)] and 0.1 in tried and probe.l2 >= 0.1
+  assert tried == sorted(strengths, reverse=True)[:len(tried)] and 0.1 in tried and probe.l2 >= 0.1
   assert probe.validation[probe.l2] == max(probe.validation.values())
   held_out = linear_probe.hold_out(y, 0.3, seed=1)
   alone = linear_probe.fit(x[held_out == 0], y[held_out == 0], (0.1,))
@@ -148,14 +148,15 @@ def test_l2_is_the_one_that_does_best_on_held_out_images() -> None:
   assert float(probe.solution.loss) == pytest.approx(float(whole.solution.loss), rel=2e-4)
 
 
-@pytest.mark.parametrize("accuracies, past", [
-    ((50, 49), False), ((50, 49, 48), True), ((49, 50, 48, 49), True), ((50, 48, 51, 49), False),
-    ((50, 49, 50), False), ((100, 100, 100, 100), False),
+@pytest.mark.parametrize("accuracies, count, past", [
+    ((50, 49.1), 10_000, False), ((50, 48.9), 10_000, True), ((49, 50, 48.9), 10_000, True),
+    ((50, 41), 100, False), ((50, 39), 100, True), ((50, 30, 50), 100, False),
+    ((100, 99), 100, True), ((100, 100), 100, False),
 ])
-def test_weaker_strengths_are_not_tried_once_two_in_a_row_are_below_the_best(
-    accuracies: tuple[float, ...], past: bool
+def test_weaker_strengths_are_not_tried_once_one_is_two_standard_errors_below_the_best(
+    accuracies: tuple[float, ...], count: int, past: bool
 ) -> None:
-  assert linear_probe.past_best(dict(enumerate(accuracies))) == past
+  assert linear_probe.past_best(dict(enumerate(accuracies)), count) == past
 
 
 def test_of_equally_good_strengths_the_strongest_is_taken() -> None:
