@@ -31,7 +31,7 @@ FILLED = {  # What stands for a placeholder.
     "configs/X.py": "configs/mnist.py", "HOST:PORT": "localhost:1234",
 }
 NEEDS = {"cluster", "GPU", "ImageNet"}
-NEEDING = ("configs/imagenet", "bigan_jax.import_official", "bigan_jax.benchmark", "--config.stop",
+NEEDING = ("imagenet", "bigan_jax.import_official", "bigan_jax.benchmark", "--config.stop",
            "--push")
 PERCEPTRONS = [f"--config.{name}={value}" for name, value in TINY.items()]
 IMAGES = [
