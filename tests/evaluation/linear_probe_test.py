@@ -138,7 +138,8 @@ def test_l2_is_the_one_that_does_best_on_held_out_images() -> None:
   strengths = (1e-9, 1e-7, 1e-5, 0.1, 1.0)
   probe = linear_probe.fit(x, y, strengths, share=0.3, seed=1)
   tried = list(probe.validation)
-  assert tried == sorted(strengths, reverse=True)[:len(tried)] and 0.1 in tried and probe.l2 >= 0.1
+  assert tried == sorted(strengths, reverse=True)[:len(tried)]
+  assert 0.1 in tried and probe.l2 >= 0.1
   assert probe.validation[probe.l2] == max(probe.validation.values())
   held_out = linear_probe.hold_out(y, 0.3, seed=1)
   alone = linear_probe.fit(x[held_out == 0], y[held_out == 0], (0.1,))
