@@ -11,9 +11,9 @@ judges the layers of a BiGAN's D that see x alone too (D.conv1, ...), --config.p
 that dimension too, and --config.classifier=mlp puts one hidden layer in the place of the linear
 classifier: docs/evaluation.md.
 
-On a CPU the three layers of configs/digits.py take 10 s. conv3 of configs/cifar10.py, 4,096 features
-of 60,000 images, takes 86 s of 2 cores: to read the images 8, to make features 23, the linear
-classifier 27 (four strengths of l2), the neighbours 28. After 25 epochs of
+On a CPU the three layers of configs/digits.py take 10 s. conv3 of configs/cifar10.py, 4,096
+features of 60,000 images, takes 86 s of 2 cores: 8 to read the images, 23 to make features, 27 for
+the linear classifier (four strengths of l2), 28 for the neighbours. After 25 epochs of
 configs/mnist.py:bigan,recipe=official, e- gives 97.2 % on the validation images.
 
 In memory are the pictures (8 bits a channel); one layer's features (float32), up to features_gb;
