@@ -13,7 +13,7 @@ classifier: docs/evaluation.md.
 
 On a CPU the three layers of configs/digits.py take 10 s. conv3 of configs/cifar10.py, 4,096
 features of 60,000 images, takes 86 s of 2 cores: 8 to read the images, 23 to make features, 27 for
-the linear classifier (four strengths of l2), 28 for the neighbours. After 25 epochs of
+the linear classifier (four strengths of l2), the rest for the neighbours. After 25 epochs of
 configs/mnist.py:bigan,recipe=official, e- gives 97.2 % on the validation images.
 
 In memory are the pictures (8 bits a channel); one layer's features (float32), up to features_gb;

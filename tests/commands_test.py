@@ -2,7 +2,7 @@
 
 Every `python -m bigan_jax.X` is run in one folder: placeholders stand in one table, and sizes are
 cut by one list of flags a kind of network. Of commands that differ in --workdir alone one is run;
-the notebook's are run by colab_test, and recipe=modern by training/modern_run_test.
+the notebook's are run by colab_test.
 A page marks what needs more than this by `<!-- needs: ... -->` above a block;
 such commands, and those of NEEDING, have their flags and their config checked instead (benchmark
 and import_official are run by tests of their own). Scripts of launch/ are asked for their usage.
