@@ -55,7 +55,8 @@ def stock(spec: named.Spec, root: str, known: tuple[str, ...]) -> None:
 
   names = tfds.list_builders(with_community_datasets=False)
   if spec.name not in names:
-    close = difflib.get_close_matches(spec.name, [*known, *names], n=1)
+    there = os.listdir(root) if os.path.isdir(root) else []
+    close = difflib.get_close_matches(spec.name, [*known, *there, *names], n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     raise ValueError(
         f"No data set is called {spec.name!r}{hint}: choose from {', '.join(known)}, or name one of"

@@ -62,6 +62,11 @@ def test_what_is_there_is_told(text: str, sentence: str, root: pathlib.Path) -> 
     sources.load(text, "train", str(root))
 
 
+def test_the_nearest_name_may_be_of_a_prepared_set(root: pathlib.Path) -> None:
+  with pytest.raises(ValueError, match=r"No data set is called 'plian' \(did you mean 'plain'\?\)"):
+    sources.load("plian", "train", str(root))
+
+
 def test_the_only_config_need_not_be_named(root: pathlib.Path, tmp_path: pathlib.Path) -> None:
   shutil.copytree(root / "varied" / "small", tmp_path / "varied" / "small")
   assert named.find(named.parse("varied"), str(tmp_path)) == str(tmp_path / "varied/small/1.0.0")
