@@ -27,8 +27,8 @@ import numpy as np
 from PIL import Image
 
 from bigan_jax.data import files
-from bigan_jax.data.preprocess import to_uint8
 from bigan_jax.evaluation import pictures
+from bigan_jax.evaluation.samples import drawn
 from bigan_jax.exchange import exported, hub, loaded, model_card, pretrained
 from bigan_jax.models import latents, merging
 from bigan_jax.runs import outputs
@@ -76,7 +76,8 @@ def export(
     merge_bn: fold each batch norm into the kernel before it and a bias. Of ONNX always.
     force: replace `out` if it is an earlier export.
     license: of the weights, by the hub's name of it, for the head of the card.
-    push: USER/NAME or USER/NAME@BRANCH on the Hugging Face Hub, which is not told data.path.
+    push: USER/NAME or USER/NAME@BRANCH on the Hugging Face Hub, which is told neither data.path nor
+      data_dir.
     private: a repository that nobody else may see.
 
   Returns:
@@ -93,7 +94,7 @@ def export(
   place = _place(push, private, formats)
   found = _read(workdir, step)
   if place:
-    found.config.data.path = ""
+    found.config.data.path = found.config.data_dir = ""
   with _folder(out, force) as folder:
     info = _write(folder, found, formats, merge_bn, license, str(place or "THIS_FOLDER"))
     if not place:
@@ -120,16 +121,18 @@ def _write(
   (folder / hub.CONFIG).write_text(hub.config(info))
   Image.fromarray(samples(found)).save(folder / model_card.SAMPLES)
   names = sorted(path.name for path in folder.iterdir())
-  (folder / CARD).write_text(model_card.text(info, names, merge_bn, license, place))
+  card = model_card.text(info, names, merge_bn, license, place)
+  (folder / CARD).write_text(card, encoding="utf-8")
   return info
 
 
 def samples(found: pretrained.Pretrained) -> np.ndarray:
-  """The first SAMPLES G(z) of seed 0, side by side and enlarged: uint8 [H, W] or [H, W, 3]."""
-  model = found.config.model
-  z = latents.sample(jax.random.PRNGKey(0), SAMPLES, model.latent_dim, latents.kind(model))
-  x = to_uint8(loaded.generate(found.networks.G, found.variables["G"], z), tuple(model.value_range))
-  sheet = pictures.titled(pictures.grid(np.asarray(x), 16), f"G(z), step {found.step:,}, seed 0")
+  """The first SAMPLES of `features --sample --seed=0`: uint8 [H, W] or [H, W, 3].
+
+  Side by side and enlarged.
+  """
+  x = np.concatenate(list(drawn(loaded.assemble(found, "this run"), SAMPLES, 0)))
+  sheet = pictures.titled(pictures.grid(x, 16), f"G(z), step {found.step:,}, seed 0")
   return sheet[:, :, 0] if sheet.shape[2] == 1 else sheet
 
 

@@ -16,6 +16,7 @@ import concurrent.futures
 import contextlib
 import os
 import pathlib
+import re
 from typing import Any, NamedTuple
 import warnings
 
@@ -24,7 +25,7 @@ import chex
 import jax
 import numpy as np
 
-from bigan_jax.data import files, folders, survey
+from bigan_jax.data import codec, files, folders, survey
 from bigan_jax.data.builders import presize
 from bigan_jax.data.preprocess import shrink, to_native, to_uint8
 from bigan_jax.evaluation import copies, pictures, projection, samples, walks
@@ -104,7 +105,7 @@ def describe_folder(task: Task) -> tuple[int, list[tuple[str, str]]]:
   with contextlib.ExitStack() as stack:
     out = task.out and stack.enter_context(outputs.new_file(task.out, task.force))
     pairs = task.reconstruct and stack.enter_context(
-        outputs.new_folder(task.reconstruct, task.force, holds_pictures)
+        outputs.new_folder(task.reconstruct, task.force, is_pairs)
     )
     found = stack.enter_context(blocks.made(
         _program(task), files.stream(task.images, names, how, task.threads),
@@ -134,7 +135,7 @@ def sample(
 ) -> None:
   """Writes samples G(z) as PNGs, and SHEET, to `folder`; FileExistsError if something is there."""
   first, shown = 0, []
-  with outputs.new_folder(folder, force, holds_pictures) as scratch:
+  with outputs.new_folder(folder, force, is_samples) as scratch:
     for pixels in samples.drawn(model, count, seed):
       samples.write(scratch, pixels, first)
       first += len(pixels)
@@ -144,9 +145,17 @@ def sample(
     pictures.save(pictures.titled(sheet, title), scratch / SHEET)
 
 
-def holds_pictures(folder: Path) -> bool:
-  """Whether a folder holds PNGs, in folders or not, and nothing else."""
-  return all(path.is_dir() or path.suffix == ".png" for path in folder.rglob("*"))
+def is_samples(folder: Path) -> bool:
+  """Whether a folder holds what `sample` writes and nothing else: no PNGs of somebody's own."""
+  names = {path.name for path in folder.iterdir()}
+  return SHEET in names and all(re.fullmatch(r"\d{6,}\.png", name) for name in names - {SHEET})
+
+
+def is_pairs(folder: Path) -> bool:
+  """Whether a folder holds nothing but PNGs, in folders or not, named after other pictures."""
+  endings = (*codec.EXTENSIONS, *codec.HEIF_EXTENSIONS)
+  named = lambda path: path.suffix == ".png" and path.stem.lower().endswith(endings)
+  return all(path.is_dir() or named(path) for path in folder.rglob("*"))
 
 
 def _writer(task: Task) -> Any:

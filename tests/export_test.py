@@ -1,6 +1,7 @@
 """Exports: the run, the weights and the programs agree; the folder appears whole or not at all."""
 
 from collections.abc import Callable
+import io
 import pathlib
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import yaml
 
 import bigan_jax
 from bigan_jax import export
+from bigan_jax.evaluation import pictures, samples
 from bigan_jax.exchange import exported, pretrained
 from bigan_jax.settings import measures
 from tests.exchange.exported_test import convolutional
@@ -101,6 +103,9 @@ def test_an_export_is_read_where_a_run_is(tmp_path: pathlib.Path, tiny: Callable
   assert pretrained.read(str(tmp_path / "out"), ("E",), 10).step == 10
   with pytest.raises(ValueError, match="has no step 9; it was exported at 10 alone"):
     pretrained.read(str(tmp_path / "out"), ("E",), 9)
+  drawn = np.concatenate(list(samples.drawn(bigan_jax.load(str(tmp_path / "out")), 64, 0)))
+  sheet = pictures.titled(pictures.grid(drawn, 16), "G(z), step 10, seed 0")[:, :, 0]
+  np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / "samples.png")), sheet)
   with pytest.raises(ValueError, match="is an export already: name the run folder"):
     export.export(str(tmp_path / "out"), str(tmp_path / "again"))
 
@@ -122,11 +127,12 @@ def test_the_model_card(
     tmp_path: pathlib.Path, saved_run: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   monkeypatch.setattr(export, "serialize", lambda *_: b"a program")
+  monkeypatch.setattr(io, "text_encoding", lambda name, *_: name or "ascii")  # A locale's.
   saved_run(convolutional("official"), tmp_path / "run")
   with pytest.raises(ValueError, match="--license=The MIT one is no name of a license: write it"):
     export.export(str(tmp_path / "run"), str(tmp_path / "out"), license="The MIT one")
   export.export(str(tmp_path / "run"), str(tmp_path / "out"), license="cc-by-4.0")
-  _, front, body = (tmp_path / "out" / "README.md").read_text().split("---\n", 2)
+  _, front, body = (tmp_path / "out" / "README.md").read_text("utf-8").split("---\n", 2)
   front = yaml.safe_load(front)
   assert front["license"] == "cc-by-4.0"
   assert front["library_name"] == "bigan_jax" and "bigan" in front["tags"]

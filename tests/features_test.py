@@ -130,7 +130,7 @@ def test_reconstructions_of_a_generalised_bigan(
   pairs = tmp_path / "pairs"
   features.describe_folder(task(model, folder, out=None, reconstruct=pairs))
   written = sorted(str(path.relative_to(pairs)) for path in pairs.rglob("*.png"))
-  assert len(written) == COUNT and "even/02.jpg.png" in written
+  assert len(written) == COUNT and "even/02.jpg.png" in written and features.is_pairs(pairs)
   enlarged = np.asarray(Image.open(pairs / "even" / "02.jpg.png"))
   assert enlarged.shape == (36 + 19 * 16, 19 * 33, 3)  # A title, and at least 600 pixels.
   pixels = enlarged[36::19, ::19]
@@ -176,6 +176,14 @@ def test_outputs_are_not_replaced_unasked(digits: features.loaded.Model, folder:
     with pytest.raises(ValueError, match="holds the pictures of --images: choose another"):
       features.describe_folder(task(digits, folder, reconstruct=reconstruct, force=True))
   assert sorted(folder.rglob("*")) == before
+  mine = folder.parent / "mine"  # Pictures of somebody's own, that are no outputs.
+  mine.mkdir()
+  Image.new("L", (9, 9)).save(mine / "000001.png")
+  for write in (lambda: features.sample(digits, 2, 0, mine, force=True), lambda:
+                features.describe_folder(task(digits, folder, reconstruct=mine, force=True))):
+    with pytest.raises(FileExistsError, match="mine is there already: choose another"):
+      write()
+  assert [path.name for path in mine.iterdir()] == ["000001.png"]
 
 
 def test_folders_and_flags_that_cannot_be(digits: features.loaded.Model, folder: pathlib.Path,

@@ -87,6 +87,7 @@ def answer(connection: socket.socket) -> None:
     for i, outlet in enumerate(outlets):
       os.dup2(outlet, i)
       os.close(outlet)
+    sys.stdout = open(1, "w", closefd=False)  # The server's takes itself for a file.
     become(*words)
     return
   code = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])

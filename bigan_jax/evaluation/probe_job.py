@@ -91,12 +91,12 @@ def write_tables(folder: pathlib.Path, rows: list[Row], summary: dict[str, Any])
   """Writes results.* and the plot; with untrained networks prints and writes compared.* too."""
   results.write_csv(folder / "results.csv", rows)
   shown = [comparison.shown(row) for row in rows]
-  (folder / "results.md").write_text(results.markdown(shown))
+  (folder / "results.md").write_text(results.markdown(shown), encoding="utf-8")
   compared = comparison.compared(rows)
   if compared:
     results.write_csv(folder / "compared.csv", compared)
     text = results.markdown(comparison.with_spreads(compared))
-    (folder / "compared.md").write_text(text)
+    (folder / "compared.md").write_text(text, encoding="utf-8")
     print(text, end="")
     summary = summary | {"compared": compared}
   results.write_json(folder, summary)

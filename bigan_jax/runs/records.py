@@ -47,8 +47,7 @@ class Records:
 
   def read_rows(self) -> list[dict[str, Any]]:
     """See `RunFolder.rows`."""
-    lines = self._rows.read_bytes().splitlines() if self._rows.exists() else []
-    return [json.loads(line) for line in lines if not math.isnan(_step_of(line))]
+    return read_rows(self._rows)
 
   def write_picture(self, name: str, step: int, image: np.ndarray) -> None:
     """See `RunFolder.write_picture`."""
@@ -90,6 +89,12 @@ class Records:
     self._events.write_event(event_pb2.Event(
         wall_time=time.time(), step=step, summary=summary_pb2.Summary(value=values)))
     self._events.flush()
+
+
+def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
+  """Of a metrics.jsonl, without what is no row: a torn line of a kill or of a run under way."""
+  lines = path.read_bytes().splitlines() if path.exists() else []
+  return [json.loads(line) for line in lines if not math.isnan(_step_of(line))]
 
 
 def _metadata(name: str) -> summary_pb2.SummaryMetadata | None:

@@ -105,11 +105,11 @@ def comments(path: pathlib.Path) -> dict[str, str]:
   while todo:
     file = todo.pop(0)
     if file not in trees:
-      trees[file] = ast.parse(file.read_text())
+      trees[file] = ast.parse(file.read_text(encoding="utf-8"))
       todo += _imported(trees[file])
   found: dict[str, str] = {}
   for file in sorted(trees, key=lambda file: file.parent != HERE):
-    for name, text in _beside(file.read_text(), trees[file]):
+    for name, text in _beside(file.read_text(encoding="utf-8"), trees[file]):
       found.setdefault(name, text)
   return found
 

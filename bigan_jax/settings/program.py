@@ -1,6 +1,7 @@
 """What every command-line program shares: flags read kindly, errors and Ctrl-C in one sentence."""
 
 from collections.abc import Callable, Sequence
+import io
 import re
 import sys
 
@@ -29,6 +30,9 @@ def run(main: Callable[[Sequence[str]], None], takes_words: bool = False) -> Non
     main: gets the program's name and, if it `takes_words`, those that are no flags.
   """
   interrupts.end_in_order()
+  # Names of files are bytes, and may be no UTF-8.
+  if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+    sys.stdout.reconfigure(errors="backslashreplace")
   try:
     app.define_help_flags()
     typed = sys.argv[1:]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import csv
+import functools
 import pathlib
 
 import jax
@@ -123,6 +124,8 @@ def test_every_family(config: Callable, assembled: Callable) -> None:
   images, shape = noise(2, 0, model.encoder_shape), model.image_shape
   described = jax.eval_shape(copies.describe(model), images)  # Traced alone: less to compile.
   assert described["pixels"].shape == (2, np.prod(shape)) and len(described["features"]) == 2
+  measured = jax.eval_shape(functools.partial(scores.measure, model), images)
+  assert {v.shape for name, v in measured.items() if name != scores.FEATURES} == {(2,)}
   if model.E is None:
     for look in (walks.interpolate, projection.project):
       with pytest.raises(ValueError, match="A model of gan has no encoder: take one of a BiGAN"):

@@ -47,7 +47,7 @@ def run(
     tmp_path_factory: pytest.TempPathFactory, tiny: Callable, saved_run: Callable
 ) -> pathlib.Path:
   path, config = tmp_path_factory.mktemp("run"), tiny()
-  config.data.path = "/home/ada/pictures"
+  config.data.path, config.data_dir = "/home/ada/pictures", "/home/ada/sets"
   saved_run(config, path)
   return path
 

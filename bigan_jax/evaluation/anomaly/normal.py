@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from bigan_jax.evaluation import linear_probe
 from bigan_jax.evaluation.anomaly import scores
 from bigan_jax.exchange import blocks
 from bigan_jax.machine import disk
@@ -25,7 +26,7 @@ class Normal(NamedTuple):
   """What scores are held against.
 
   k: how many neighbours.
-  mean, scale: of each of E's features, [f], by which they are standardised.
+  mean, scale: of each of E's features, [f], by which they are standardised; 1 where it is constant.
   references: the features of normal pictures, standardised, float32 [n, f]; [0, 0] without an E.
   scales: {score: (mean, standard deviation)} over held-out normal pictures.
   held_out: {score: [m]} of these; no picture is its own neighbour.
@@ -62,8 +63,7 @@ def fit(measured: Scores, k: int) -> Normal:
     raise ValueError(f"neighbours is {k}, but must be from 1 to {len(used)}, the normal pictures "
                      "that are not held out.")
   features = measured.get(scores.FEATURES, np.zeros((count, 0), np.float32))[used]
-  mean, scale = features.mean(axis=0), features.std(axis=0)
-  scale = np.where(scale > 0, scale, 1).astype(np.float32)
+  mean, scale = linear_probe.moments(features)
   normal = Normal(k, mean, scale, (features - mean) / scale, {}, {})
   found = _with_neighbours(normal, {name: values[held] for name, values in measured.items()})
   scales = {name: (float(v.mean()), float(v.std()) or 1.0) for name, v in found.items()}

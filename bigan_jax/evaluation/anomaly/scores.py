@@ -119,8 +119,12 @@ def egbad(pair: Look, f: jax.Array, f_back: jax.Array, value_range: Range) -> ja
 
 @jax.jit
 def discriminator(logits: jax.Array) -> jax.Array:
-  """Cross-entropy of D's logits [B] against "real", as the paper of EGBAD writes it: [B]."""
-  return jax.nn.softplus(-logits)
+  """Cross-entropy of D's logits against "real", as the paper of EGBAD writes it: [B].
+
+  Args:
+    logits: [B], or [B, 3] of a D in parts, which are summed, as in its loss.
+  """
+  return jnp.sum(jax.nn.softplus(-logits).reshape(len(logits), -1), axis=1)
 
 
 @functools.partial(jax.jit, static_argnames="k")

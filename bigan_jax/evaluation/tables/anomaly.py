@@ -19,6 +19,7 @@ import numpy as np
 from bigan_jax.evaluation.anomaly import ranking, scores
 from bigan_jax.evaluation.tables import no_network, printed, published_anomalies
 from bigan_jax.evaluation.tables.published_anomalies import Published
+from bigan_jax.runs import records
 
 CLASSES = range(10)
 NATURAL, RELEASED, ONE_NORMAL = (
@@ -142,7 +143,7 @@ def _epochs(run: pathlib.Path) -> str:
   """Of a run folder's last evaluation; "" where nothing was trained."""
   if run.parent.name == no_network.METHOD:
     return ""
-  return f"{json.loads((run / 'metrics.jsonl').read_text().splitlines()[-1])['epoch']:g}"
+  return f"{records.read_rows(run / 'metrics.jsonl')[-1]['epoch']:g}"
 
 
 def main(folder: pathlib.Path) -> None:

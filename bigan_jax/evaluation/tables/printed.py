@@ -34,8 +34,8 @@ def publish(folder: pathlib.Path, name: str, rows: Rows, note: str = "") -> None
   """Prints a table, and writes it as NAME.md and NAME.csv."""
   text = markdown(rows) + (f"\n{note}\n" if note else "")
   print(text, end="")
-  (folder / f"{name}.md").write_text(text)
-  with open(folder / f"{name}.csv", "w", newline="") as file:
+  (folder / f"{name}.md").write_text(text, encoding="utf-8")
+  with open(folder / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
     csv.writer(file).writerows(rows)
 
 

@@ -7,8 +7,9 @@ import pathlib
 from typing import Any, NamedTuple
 
 from bigan_jax.evaluation.anomaly import ranking, verdicts
+from bigan_jax.runs import records
 
-CONFIG, RESULTS, TRAIN = "config.json", "results.json", "train"
+CONFIG, RESULTS, METRICS, TRAIN = "config.json", "results.json", "metrics.jsonl", "train"
 Path = pathlib.Path
 Table = list[list[Any]]  # the first row is its head
 
@@ -34,15 +35,13 @@ def read(folder: Path, name: str) -> Run:
   strange = (folder / verdicts.THRESHOLD).is_file()
   if not (config or (folder / CONFIG).is_file() or strange):
     raise ValueError(f"{folder} is no run folder: it has no {CONFIG}.")
-  metrics = folder / "metrics.jsonl"
-  lines = metrics.read_text().splitlines() if metrics.is_file() else []
   pictures = {}
   for path in sorted(folder.glob("pictures/**/*.png")):
     first = path.relative_to(folder / "pictures").parts[0]
     pictures.setdefault(first.removesuffix(".png"), []).append(path)
-  tables = {path.stem: _csv(path) for path in sorted(folder.glob("*.csv"))}
+  tables = {path.stem: rows for path in sorted(folder.glob("*.csv")) if (rows := _csv(path))}
   run = Run(name, "anomaly" if strange else config.get("job", TRAIN), config,
-            [json.loads(line) for line in lines], pictures, {**_measures(folder), **tables})
+            records.read_rows(folder / METRICS), pictures, {**_measures(folder), **tables})
   if not (run.rows or run.pictures or run.tables):
     raise ValueError(f"{folder} has nothing to show yet: let it run on.")
   return run

@@ -12,6 +12,7 @@ import statistics
 from typing import Any, NamedTuple
 
 from bigan_jax.evaluation.tables import printed
+from bigan_jax.runs import records
 from bigan_jax.training.objectives import OBJECTIVES
 
 PAPER = {  # 1-NN accuracy in percent on MNIST's test set (paper, Table 1)
@@ -36,11 +37,10 @@ class Result(NamedTuple):
 def read(run: pathlib.Path) -> Result:
   """Reads a run folder; raises ValueError if it has no evaluation yet."""
   config: dict[str, Any] = json.loads((run / "config.json").read_text())
-  rows = (run / "metrics.jsonl").read_text().splitlines()
+  rows = records.read_rows(run / "metrics.jsonl")
   if not rows:
     raise ValueError(f"Run {run} has no evaluation yet: let it run on.")
-  row = json.loads(rows[-1])
-  objective = config["objective"]
+  row, objective = rows[-1], config["objective"]
   return Result(objective, row["epoch"], row[OBJECTIVES[objective].metric])
 
 

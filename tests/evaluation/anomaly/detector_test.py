@@ -62,6 +62,12 @@ def test_every_score_is_what_its_name_says(detector: bigan_jax.AnomalyDetector) 
   np.testing.assert_allclose(found["combined"], np.mean(parts, axis=0), rtol=1e-5)
 
 
+def test_what_d_says_in_parts_is_summed() -> None:
+  logits = np.random.RandomState(0).randn(4, 3).astype(np.float32)
+  expected = np.log1p(np.exp(-np.float64(logits))).sum(axis=1)
+  np.testing.assert_allclose(scores.discriminator(logits), expected, rtol=1e-5)
+
+
 def test_held_out_pictures_set_the_scale_and_the_threshold(
     detector: bigan_jax.AnomalyDetector
 ) -> None:
@@ -197,6 +203,17 @@ def test_what_cannot_be(
     detector.predict("/nowhere")
   with pytest.raises(TypeError, match="as uint8, not float64"):
     detector.predict(np.zeros((2, 8, 8, 1)))
+
+
+def test_a_feature_that_all_normal_pictures_share_counts_as_it_is() -> None:
+  """Rounding gives it a spread of 1e-6, by which other pictures would be nothing but strange."""
+  features = np.random.RandomState(0).randn(4_000, 6).astype(np.float32)
+  features[:, 0] = 0.1
+  fitted = normal.fit({"pixels": features[:, 1], scores.FEATURES: features}, 5)
+  assert fitted.scale[0] == 1
+  judged = features[:1] + np.float32([[0.0], [0.001]]) * np.eye(6, dtype=np.float32)[0]
+  found = normal.complete(fitted, {"pixels": judged[:, 1], scores.FEATURES: judged})
+  np.testing.assert_allclose(*found["neighbours"], rtol=1e-3)
 
 
 def test_few_normal_pictures_are_enough(models: dict[str, loaded.Model]) -> None:

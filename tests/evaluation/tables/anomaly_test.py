@@ -93,7 +93,7 @@ def write(folder: pathlib.Path, name: str, seed: int, share: float) -> tuple:
   out, run = folder / "scores" / "bigan" / name, folder / "bigan" / name
   out.mkdir(parents=True)
   run.mkdir(parents=True)
-  (run / "metrics.jsonl").write_text('{"epoch": 0}\n{"epoch": 20}\n')
+  (run / "metrics.jsonl").write_text('{"step": 0, "epoch": 0}\n{"step": 9, "epoch": 20}\n')
   (out / "threshold.json").write_text(json.dumps({"score": "pixels"}))
   with open(out / "scores.csv", "w", newline="") as file:
     writer = csv.writer(file)

@@ -79,6 +79,16 @@ def test_a_page_of_two_runs(tmp_path: pathlib.Path) -> None:
   assert at("Where the configs differ") < at("optim.rate") < at("The other fields") < at("note")
 
 
+def test_a_run_under_way_or_killed(tmp_path: pathlib.Path) -> None:
+  """A line that is not whole yet, and a table that is empty, are passed over."""
+  run = write_run(tmp_path / "run", 0.5)
+  (run / "mine.csv").touch()
+  with open(run / "metrics.jsonl", "a") as file:
+    file.write('{"step": 15, "epo')
+  assert [row["step"] for row in run_folders.read(run, "run").rows] == [0, 5, 10]
+  assert {"run", "0.5"} <= set(read(tmp_path / "report.html", run).text)
+
+
 def test_a_job_without_curves(tmp_path: pathlib.Path) -> None:
   write_json(tmp_path / "config.json", {"job": "linear_probe"})
   (tmp_path / "results.csv").write_text("layer,linear %\nfc1,97.25\n")

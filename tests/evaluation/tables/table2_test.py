@@ -1,6 +1,7 @@
 """Tests of Table 2 from run folders."""
 
 import csv
+import io
 import json
 import pathlib
 
@@ -24,7 +25,10 @@ def write(folder: pathlib.Path, runs: list[dict]) -> None:
     (folder / str(i) / "results.json").write_text(json.dumps(run))
 
 
-def test_rows_and_columns(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
+def test_rows_and_columns(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.setattr(io, "text_encoding", lambda name, *_: name or "ascii")  # A locale's.
   write(tmp_path, [
       results("pretrained", "bigan", 1, 55.0), results("pretrained", "bigan", 1, 56.0),
       results("pretrained", "bigan", 5, 33.0),
@@ -35,7 +39,7 @@ def test_rows_and_columns(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture)
       {"job": "linear_probe"},
   ])
   table2.main(tmp_path)
-  with open(tmp_path / "table2.csv", newline="") as file:
+  with open(tmp_path / "table2.csv", newline="", encoding="utf-8") as file:
     header, *rows = csv.reader(file)
   assert header == ["frozen up to", "nothing", *CONVS, "seeds", "epochs", "images",
                     *(f"paper {name}" for name in CONVS)]
@@ -49,7 +53,7 @@ def test_rows_and_columns(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture)
   assert found["Trained with labels"][:4] == ["57.50", "", "", "57.00"]
   assert found["Wang & Gupta"][:6] == [""] * 6  # The paper's alone.
   assert "Joint LR" not in found
-  markdown = (tmp_path / "table2.md").read_text()
+  markdown = (tmp_path / "table2.md").read_text("utf-8")
   assert capsys.readouterr().out == markdown and len(markdown.splitlines()) == len(rows) + 2
   assert {line.count("|") for line in markdown.splitlines()} == {len(header) + 1}
 
