@@ -75,8 +75,7 @@ def main(argv: Sequence[str]) -> None:
   values = flags.FLAGS
   fitting.check_contamination(values.contamination)
   given = pair(values.normal, values.images)
-  step = int(values.step) if values.step.isdigit() else values.step
-  model = loaded.load(values.model, step)
+  model = loaded.load(values.model, values.step)
   options = fitting.Options(values.score or "", values.contamination, values.neighbours)
   fitting.choose(model, options.score)
   able = scores.available(model)

@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> None:
   os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
   out = web.named(values.out)
   projector = values.projector and pathlib.Path(values.projector).expanduser()
-  model = loaded.load(values.model, int(values.step) if values.step.isdigit() else values.step)
+  model = loaded.load(values.model, values.step)
   warnings.filterwarnings("ignore", module=r"PIL\.")  # On large pictures and odd metadata.
   task = making.Task(model, os.path.expanduser(values.images), values.layer, values.layout, out,
                      projector, values.force, values.seed)

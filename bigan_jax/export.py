@@ -249,10 +249,9 @@ def main(argv: Sequence[str]) -> None:
   values = flags.FLAGS
   if not (values.out or values.push):
     raise ValueError("--out is missing: write --out=FOLDER, or --push=USER/NAME.")
-  step = int(values.step) if values.step.isdigit() else values.step
   formats = [*values.format, *["onnx"] * (values.onnx and "onnx" not in values.format)]
-  where = export(values.workdir, values.out, formats, step, values.merge_bn, values.force,
-                 values.license, values.push, values.private)
+  where = export(values.workdir, values.out, formats, values.step, values.merge_bn,
+                 values.force, values.license, values.push, values.private)
   if "onnx" in formats and not importlib.util.find_spec("onnxruntime"):
     print("The ONNX files were not compared with JAX: pip install onnxruntime does that.")
   if values.out:

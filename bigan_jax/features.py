@@ -222,10 +222,9 @@ def main(argv: Sequence[str]) -> None:
   del argv
   values = flags.FLAGS
   task = asked(values)
-  step = int(values.step) if values.step.isdigit() else values.step
   out, reconstruct = (Path(name).expanduser() if name else None
                       for name in (values.out, values.reconstruct))
-  model = loaded.load(values.model, step)
+  model = loaded.load(values.model, values.step)
   if model.E is None and task not in WITHOUT_E:
     can = " and ".join(f"--{name}" for name in WITHOUT_E)
     raise ValueError(f"{values.model} has no encoder, being a plain GAN: it can only {can}.")

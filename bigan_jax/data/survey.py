@@ -131,6 +131,8 @@ def report(done: int, left: Sequence[tuple[str, str]], out: pathlib.Path) -> Non
   if left:
     with outputs.new_file(listed, force=True) as path:
       path.write_text(listing(left), encoding="utf-8")
+  else:
+    listed.unlink(missing_ok=True)  # of an earlier run
 
 
 def left_out(left: Sequence[tuple[str, str]], listed: str) -> str:

@@ -53,12 +53,11 @@ def read(path: str, step: str) -> Pretrained:
   Raises:
     ValueError: the run is of another kind; and as `pretrained.read`.
   """
-  number = int(step) if step.isdigit() else step
   whose = () if exported.is_export(pathlib.Path(path).expanduser()) else ("G",)  # All runs have G.
-  config = pretrained.read(path, whose, number).config
+  config = pretrained.read(path, whose, step).config
   if config.get("objective") not in OBJECTIVES:
     raise ValueError(f"{path} has no feature learner: name the run folder of one that was trained.")
-  return pretrained.read(path, (OBJECTIVES[config.objective].judged,), number)
+  return pretrained.read(path, (OBJECTIVES[config.objective].judged,), step)
 
 
 def read_discriminator(trained: Pretrained, path: str) -> Pretrained | None:

@@ -37,7 +37,7 @@ def read(path: str, players: tuple[str, ...], step: str | int = "latest") -> Pre
   Args:
     path: the folder, or hf://USER/NAME@REVISION on the Hub.
     players: which of "G", "E", "D".
-    step: "latest", "best", or a number; an export holds one step, which all of them may mean.
+    step: "latest", "best", or a number, also as text; an export holds one, which all of them mean.
 
   Raises:
     FileNotFoundError: there is no such folder, or no network in it yet.
@@ -52,6 +52,7 @@ def read(path: str, players: tuple[str, ...], step: str | int = "latest") -> Pre
   variables, info = {}, {}
   if exported.is_export(folder):
     variables, info = exported.read(folder, players)
+    step = checkpoints.as_number(step)
     if step not in ("latest", "best", info["step"]):
       raise ValueError(f"{path} has no step {step!r}; it was exported at {info['step']} alone.")
   else:

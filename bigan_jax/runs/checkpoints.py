@@ -114,7 +114,7 @@ def restore_network(workdir: str, name: str, step: str | int = "latest"
   Args:
     workdir: the run folder.
     name: the network, as it was named when it was saved: "E", "G", "D".
-    step: "latest", "best" (by the metric that the run was told to keep), or a number.
+    step: "latest", "best" (by the metric that the run was told to keep), or a number, also as text.
 
   Returns:
     (variables as nested dict of numpy arrays, the info that was saved with them).
@@ -140,6 +140,11 @@ def restore_network(workdir: str, name: str, step: str | int = "latest"
     raise OSError(
         f"network {name!r} of step {int(path.name)} in {folder} cannot be read "
         f"({disk.first_line(error)}); ask for another of the steps {list(steps)}.") from error
+
+
+def as_number(step: str | int) -> str | int:
+  """The number that flags give as text; words as they are."""
+  return int(step) if str(step).isdecimal() else step
 
 
 def best_step(folder: pathlib.Path, best: Best) -> int | None:
@@ -248,6 +253,7 @@ def _choose_step(folder: pathlib.Path, step: str | int, steps: Sequence[int]) ->
         return found
     raise ValueError(f"no network in {folder} from after step 0 has a finite metric to be the best "
                      f"by; ask for 'latest' or one of the steps {list(steps)}.")
+  step = as_number(step)
   if step not in steps:
     raise ValueError(f"{folder} has no step {step!r}; ask for 'latest', 'best' or one of "
                      f"{list(steps)}.")

@@ -47,8 +47,7 @@ def read(path: str, step: str = "latest") -> Source:
     OSError: it cannot be read.
   """
   if _job(pathlib.Path(path).expanduser() / "config.json") == "frozen_layers":
-    number = int(step) if step.isdigit() else step
-    network, info = checkpoints.restore_network(path, "head", number)
+    network, info = checkpoints.restore_network(path, "head", step)
     config = ml_collections.ConfigDict(info["config"])
     layers = {name: network["params"][name] for name in hidden_layers(config.model)}
     return Source(config, tuple(config.model.image_shape), layers, LABELS, info["step"])

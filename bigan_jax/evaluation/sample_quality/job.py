@@ -73,8 +73,7 @@ def of_networks(config: ml_collections.ConfigDict) -> Subjects:
     FileNotFoundError, ValueError, OSError: as loaded.read, encoders.pictures and described.
     FileExistsError: something is in the way of config.dump.
   """
-  step = config.encoder_step
-  read = loaded.read(config.encoder, int(step) if step.isdigit() else step)
+  read = loaded.read(config.encoder, config.encoder_step)
   model, size = loaded.assemble(read, config.encoder), read.config.model.image_shape[0]
   train, judged, data = encoders.pictures(config, read)
   describer = describe(config, train.images, size)
