@@ -165,6 +165,8 @@ def _one_sentence(library: ModuleType, where: Place) -> Iterator[None]:
                   "and unset HF_HUB_OFFLINE.") from error
   except errors.EntryNotFoundError as error:
     raise ValueError(_of_another(where)) from error
+  except errors.OfflineModeIsEnabled as error:
+    raise OSError(f"{where} is not to be reached offline: unset HF_HUB_OFFLINE.") from error
   except Exception as error:  # Whatever the client of HTTP raises, which differs by version.
     response = getattr(error, "response", None)
     if getattr(response, "status_code", None) in REFUSED:

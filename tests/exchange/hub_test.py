@@ -154,6 +154,8 @@ def test_offline_the_cache_is_read(server: Hub, run: pathlib.Path, pushed: str,
   assert bigan_jax.load(f"hf://{NAME}").step == 10
   with pytest.raises(OSError, match="hf://ada/new is not in the cache, and the Hub cannot be"):
     bigan_jax.load("hf://ada/new")
+  with pytest.raises(OSError, match="is not to be reached offline: unset HF_HUB_OFFLINE"):
+    push(run, NAME)
 
 
 def test_without_the_extra(run: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
