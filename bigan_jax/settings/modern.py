@@ -18,12 +18,16 @@ USERS = {  # the objectives that have a use for a field
 }
 
 
-def modernise(config: ml_collections.ConfigDict) -> None:
-  """Sets the parts that a study has kept (docs/modern.md), each of which works alone."""
+def modernise(config: ml_collections.ConfigDict, rotation: float) -> None:
+  """Sets the parts that a study has kept (docs/modern.md), each of which works alone.
+
+  Args:
+    rotation: weight of the question how a picture was turned, where there is an E.
+  """
   config.average = 0.999
   config.optim.final_factor = 0.1
   if config.objective in USERS["model.E.rotation"]:
-    config.model.E.rotation = 1.0
+    config.model.E.rotation = rotation
 
 
 def kinds(config: ml_collections.ConfigDict) -> tuple[str, ...]:

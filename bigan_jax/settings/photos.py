@@ -35,7 +35,7 @@ def photos_of_32(argument: str) -> ml_collections.ConfigDict:
   if encoder == "alexnet":
     _enlarge(config, official)
   if values["recipe"] == "modern":
-    modern.modernise(config)
+    modern.modernise(config, rotation=1.0)
   return scale_batch(config, values["batch"])
 
 

@@ -158,7 +158,7 @@ def convolutional(
   if values["size"] == "small":
     _shrink(config)
   if values["recipe"] == "modern":
-    modern.modernise(config)
+    modern.modernise(config, rotation=10.0)  # D wins: 1 is drowned (docs/modern.md)
   return scale_batch(config, values["batch"])
 
 
