@@ -25,7 +25,7 @@ def modernise(config: ml_collections.ConfigDict) -> None:
   """Sets the parts that a study has kept (docs/modern.md), each of which works alone."""
   config.average = 0.999
   config.optim.final_factor = 0.1
-  if config.objective in WITH_E:
+  if config.objective in USERS["model.E.rotation"]:
     config.model.E.rotation = 1.0
 
 
