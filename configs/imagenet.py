@@ -3,7 +3,7 @@
   python -m bigan_jax.main --config=configs/imagenet.py --workdir=RUN
   python -m bigan_jax.main --config=configs/imagenet.py:bigan,recipe=official,max_labels=10 ...
 
-Recipes are paper (default), official and modern (docs/modern.md).
+Variants as in configs/mnist.py; recipe=paper (default), official or modern (docs/modern.md).
 ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar are read from --config.data.path on first use
 and kept at shorter edge 72. The authors' log of recipe=official at the end of 400 epochs of the
 first 10 classes: JD 0.4361, NND 36.57, NNC_e 32.09, NNC_e- 48.54, EGr 50.72, EGr_b 80.74; of all

@@ -11,9 +11,10 @@
 # On a slice that was preempted, create it again and repeat the command: it continues.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
-usage="ZONE=ZONE launch/tpu_vm.sh NAME [flags of bigan_jax.main ...]."
+usage="ZONE=ZONE launch/tpu_vm.sh NAME --config=FILE.py --workdir=DIR [more flags of bigan_jax.main ...]."
 name=${1:-} zone=${ZONE:-} python=${PYTHON:-python3.11}
 need NAME "$name" "$usage"
+(($# > 1)) || need --config "" "$usage"
 need ZONE "$zone" "$usage"
 shift
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -238,7 +238,8 @@ def test_help_is_the_usage_and_starts_nothing(
     ("table3", ["OUT", "--", "--config.epochs=3"], "RUN is missing: launch/table3.sh OUT RUN"),
     ("photos", ["OUT", "--config.epochs=3"], "DATASET is missing before --config.epochs=3: launch"),
     ("report", [], "FILE.html is missing: launch/report.sh FILE.html RUN"),
-    ("tpu_vm", ["name"], "ZONE is missing: ZONE=ZONE launch/tpu_vm.sh NAME"),
+    ("tpu_vm", ["name"], "--config is missing: ZONE=ZONE launch/tpu_vm.sh NAME --config="),
+    ("tpu_vm", ["name", "--config=c.py"], "ZONE is missing: ZONE=ZONE launch/tpu_vm.sh NAME"),
 ])
 def test_what_is_missing_is_named(
     log: pathlib.Path, replace: Callable[[str, str], None], name: str, words: list[str],

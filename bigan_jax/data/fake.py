@@ -13,7 +13,7 @@ def split(count: int, shape: tuple[int, int, int], edge: int, seed: int) -> Spli
   """`count` labelled pictures of noise.
 
   Args:
-    shape: (H, W, C) of each, where edge is 0.
+    shape: (H, W, C) of each; C alone counts where edge is not 0.
     edge: shorter side of pictures of unequal size, up to twice as long as wide.
   """
   random = np.random.RandomState(seed)
@@ -21,7 +21,7 @@ def split(count: int, shape: tuple[int, int, int], edge: int, seed: int) -> Spli
   if not edge:
     return Split(random.randint(0, 256, (count, *shape)).astype(np.uint8), labels, CLASSES)
   lengths = random.randint(edge, 2 * edge, count).astype(np.int32)
-  lines = random.randint(0, 256, (lengths.sum(), edge, 3)).astype(np.uint8)
+  lines = random.randint(0, 256, (lengths.sum(), edge, shape[2])).astype(np.uint8)
   starts = np.cumsum(lengths, dtype=np.int64) - lengths
   return Split(Strips(lines, starts, lengths, random.rand(count) < 0.5), labels, CLASSES)
 

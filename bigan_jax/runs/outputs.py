@@ -23,7 +23,7 @@ def new_file(path: Path, force: bool = False) -> Iterator[Path]:
     FileExistsError: there is one, or a folder.
     OSError: it cannot be written.
   """
-  path = _absolute(path)
+  path = _real(path)
   if path.is_dir() or (path.exists() and not force):
     raise _exists(path, path.is_file())
   with _scratch(path) as scratch:
@@ -43,9 +43,11 @@ def new_folder(
 
   Raises:
     FileExistsError: there is a file, or a folder with something in it.
-    OSError: it cannot be written.
+    OSError: it cannot be written, or a disk is mounted there, in whose place no folder can be put.
   """
-  path = _absolute(path)
+  path = _real(path)
+  if path.is_mount():
+    raise OSError(f"{path} is where a disk is mounted, which stays as it is: name a folder in it.")
   occupied = path.exists() and not (path.is_dir() and not any(path.iterdir()))
   ours = path.is_dir() and replaceable(path)
   if occupied and not (force and ours):
@@ -84,8 +86,9 @@ def _scratch(path: Path) -> Iterator[Path]:
       shutil.rmtree(scratch) if scratch.is_dir() else scratch.unlink()
 
 
-def _absolute(path: Path) -> Path:
-  return pathlib.Path(os.path.abspath(pathlib.Path(path).expanduser()))
+def _real(path: Path) -> Path:
+  """The absolute path behind links: they stay, and what they point to is written."""
+  return pathlib.Path(os.path.realpath(pathlib.Path(path).expanduser()))
 
 
 def _exists(path: Path, ours: bool) -> FileExistsError:

@@ -11,10 +11,13 @@ VIEWS = ("flip", "translation", "cutout", "colour")
 NORMS = ("batch", "spectral")
 LATENTS = ("uniform", "normal")
 ONE_GAME = ("bigan", "gan", "latent_regressor", "joint_latent_regressor")  # ALAD has three
+WITH_D = (*ONE_GAME, "alad")
+WITH_E = tuple(name for name in OBJECTIVES if name != "gan")
+PLAIN = {"loss": LOSSES[0], "model.D.norm": NORMS[0], "optim.E_rate_factor": 1.0}
 USERS = {  # the objectives that have a use for a field
     "loss": ONE_GAME, "augment": ONE_GAME, "views": ("bigan",), "model.D.unary": ("bigan",),
-    "model.E.stochastic": ("bigan",),
-    "model.E.rotation": tuple(name for name in OBJECTIVES if name != "gan"),
+    "model.E.stochastic": ("bigan",), "model.E.rotation": WITH_E, "optim.E_rate_factor": WITH_E,
+    "model.D.norm": WITH_D,
 }
 
 
@@ -61,9 +64,10 @@ def _validate_game(config: ml_collections.ConfigDict) -> None:
   D, E = config.model.D, config.model.E
   given = {"loss": config.loss, "augment": config.augment, "views": config.views,
            "model.D.unary": D.get("unary"), "model.E.stochastic": E.get("stochastic"),
-           "model.E.rotation": E.get("rotation")}
+           "model.E.rotation": E.get("rotation"), "model.D.norm": D.get("norm"),
+           "optim.E_rate_factor": config.optim.E_rate_factor}
   for name, users in USERS.items():
-    if given[name] and given[name] != LOSSES[0] and config.objective not in users:
+    if given[name] and given[name] != PLAIN.get(name) and config.objective not in users:
       raise ValueError(f"config.{name} is {given[name]!r}, for which {', '.join(users)} have a use,"
                        f" but {config.objective} has none: leave it out.")
   if config.views and not config.augment:

@@ -99,7 +99,7 @@ def train(training: Training, interrupted: Flag) -> None:
   """Trains to the end of the run, or until `interrupted`; see `loop.fit`. Says how good it is."""
   config, run, when = training.config, training.run, training.timetable
   def greeting(step: int) -> str:
-    if step >= when.last_step and run.has_row(step):
+    if step > when.last_step or step == when.last_step and run.has_row(step):
       return ending.over(config, run.path)
     return f"{console.greeting(config, when, training.start, step)} {ending.kept(run.best)}"
   loop.fit(loop.Job(

@@ -182,15 +182,16 @@ def test_native_range_and_back() -> None:
     np.testing.assert_array_equal(preprocess.to_uint8(x, value_range), pixels)
 
 
-@pytest.mark.parametrize("edge", [0, EDGE])
-def test_fake_pictures_have_the_form_of_real_ones(edge: int) -> None:
+@pytest.mark.parametrize("edge, channels", [(0, 3), (EDGE, 3), (EDGE, 1)])
+def test_fake_pictures_have_the_form_of_real_ones(edge: int, channels: int) -> None:
   made = config(crop=16, size=16, flip=True)
+  made.model.image_shape = made.model.encoder_shape = (16, 16, channels)
   made.data.name, made.data.edge = "fake", edge
   train, judged = batches.load(made)
   assert (len(train.labels), len(judged.labels)) == batches.FAKE_IMAGES
   [pictures] = jax.tree.map(jnp.asarray, batches.shares(train, 1))
   draws, assemble = jax.random.uniform(jax.random.PRNGKey(2), (5, 3)), batches.assembler(made)
   batch = assemble.view(assemble.cut(pictures, jnp.arange(5), draws), draws)
-  assert batch.x.shape == (5, 16, 16, 3)
+  assert batch.x.shape == (5, 16, 16, channels)
   assert float(jnp.std(batch.x)) > 0.5  # of noise over all grey levels
-  assert batches.fixed(judged, 7, made, random=False).images.shape == (7, 16, 16, 3)
+  assert batches.fixed(judged, 7, made, random=False).images.shape == (7, 16, 16, channels)

@@ -78,6 +78,33 @@ def test_an_empty_folder_is_filled(tmp_path: pathlib.Path) -> None:
   assert names(tmp_path / "out") == ["a"]
 
 
+def test_links_stay_and_what_they_point_to_is_written(tmp_path: pathlib.Path) -> None:
+  folder, file = tmp_path / "folder", tmp_path / "file"
+  for place in (folder, file):
+    (tmp_path / f"link to {place.name}").symlink_to(place)
+  folder.mkdir()
+  for name in "ab":  # into an empty folder, then in the place of an older one
+    with outputs.new_folder(tmp_path / "link to folder", True, lambda path: True) as scratch:
+      (scratch / name).touch()
+    with outputs.new_file(tmp_path / "link to file", force=True) as scratch:
+      scratch.write_text(name)
+    assert names(folder) == [name] and file.read_text() == name
+  assert names(tmp_path) == ["file", "folder", "link to file", "link to folder"]
+  assert (tmp_path / "link to folder").is_symlink() and (tmp_path / "link to file").is_symlink()
+
+
+def test_a_folder_that_cannot_be_replaced_is_refused_before_the_work(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  """Of a container, where a disk is mounted."""
+  monkeypatch.setattr(pathlib.Path, "is_mount", lambda path: path == tmp_path)
+  with pytest.raises(OSError, match=r"is where a disk is mounted, .*: name a folder in it\."):
+    with outputs.new_folder(tmp_path):
+      pytest.fail("the work began")
+  with outputs.new_folder(tmp_path / "out"):
+    pass
+
+
 def test_what_cannot_be_written_is_a_sentence(tmp_path: pathlib.Path) -> None:
   (tmp_path / "file").touch()
   with pytest.raises(OSError, match=r"file/a cannot be written \(.*\): choose another"):

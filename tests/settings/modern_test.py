@@ -90,6 +90,7 @@ def test_a_modern_field_that_cannot_be_is_refused(name: str, value: Any, sentenc
     ("latent_regressor", "model.D.unary", True), ("gan", "views", True),
     ("autoencoder_l1", "model.E.stochastic", True), ("autoencoder_l2", "augment", "flip"),
     ("autoencoder_l2", "loss", "hinge"), ("gan", "model.E.rotation", 1.0),
+    ("gan", "optim.E_rate_factor", 4.0), ("autoencoder_l1", "model.D.norm", "spectral"),
 ])
 def test_a_field_that_an_objective_has_no_use_for_is_refused(
     objective: str, name: str, value: Any
