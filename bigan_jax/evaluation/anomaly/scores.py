@@ -28,7 +28,7 @@ TITLES = {
 }
 ALAD = "alad"  # of a D_xx, which most networks do not come with
 COMBINED = ("pixels", "neighbours")  # those that `combined` is of
-PREFERRED = ("combined", "neighbours", "pixels", "discriminator")  # the first that there is
+PREFERRED = ("neighbours", "discriminator")  # the first that there is (docs/anomaly.md)
 FEATURES = "e-"  # beside the scores: what `neighbours` compares
 
 
