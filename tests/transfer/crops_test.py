@@ -47,7 +47,7 @@ def test_places_of_a_picture() -> None:
 @pytest.mark.parametrize("flip", [True, False])
 def test_accuracy_is_of_the_mean_over_crops(flip: bool) -> None:
   """In more than one block of pictures."""
-  split = fake.split(crops.BLOCK + 13, (), 8, 0)
+  split = fake.split(crops.BLOCK + 13, (8, 8, 3), 8, 0)
   params = network_params()
   exam = crops.examination(config(8, flip), NETWORK, split)
   right = [0, 0]
