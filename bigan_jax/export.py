@@ -76,8 +76,7 @@ def export(
     merge_bn: fold each batch norm into the kernel before it and a bias. Of ONNX always.
     force: replace `out` if it is an earlier export.
     license: of the weights, by the hub's name of it, for the head of the card.
-    push: USER/NAME or USER/NAME@BRANCH on the Hugging Face Hub, which is told neither data.path nor
-      data_dir.
+    push: USER/NAME or USER/NAME@BRANCH on the Hugging Face Hub, which is told no local path.
     private: a repository that nobody else may see.
 
   Returns:
