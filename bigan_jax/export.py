@@ -183,7 +183,7 @@ def _inputs(config: ml_collections.ConfigDict) -> dict[str, list[tuple[int, ...]
 
 def is_export(folder: pathlib.Path) -> bool:
   """Whether a folder holds what `export` writes and nothing else."""
-  names = {path.name for path in folder.iterdir()}
+  names = {path.name for path in outputs.items(folder)}
   return CARD in names and names <= set(NAMES)
 
 

@@ -147,7 +147,7 @@ def sample(
 
 def is_samples(folder: Path) -> bool:
   """Whether a folder holds what `sample` writes and nothing else: no PNGs of somebody's own."""
-  names = {path.name for path in folder.iterdir()}
+  names = {path.name for path in outputs.items(folder)}
   return SHEET in names and all(re.fullmatch(r"\d{6,}\.png", name) for name in names - {SHEET})
 
 
@@ -155,7 +155,8 @@ def is_pairs(folder: Path) -> bool:
   """Whether a folder holds nothing but PNGs, in folders or not, named after other pictures."""
   endings = (*codec.EXTENSIONS, *codec.HEIF_EXTENSIONS)
   named = lambda path: path.suffix == ".png" and path.stem.lower().endswith(endings)
-  return all(path.is_dir() or named(path) for path in folder.rglob("*"))
+  mine = lambda path: path.is_dir() or named(path) or path.name in outputs.LITTER
+  return all(map(mine, folder.rglob("*")))
 
 
 def _writer(task: Task) -> Any:

@@ -10,6 +10,7 @@ import shutil
 from bigan_jax.machine import disk
 
 Path = pathlib.Path
+LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what file browsers leave in any folder
 
 
 @contextlib.contextmanager
@@ -48,14 +49,14 @@ def new_folder(
   path = _real(path)
   if path.is_mount():
     raise OSError(f"{path} is where a disk is mounted, which stays as it is: name a folder in it.")
-  occupied = path.exists() and not (path.is_dir() and not any(path.iterdir()))
+  occupied = path.exists() and not (path.is_dir() and not items(path))
   ours = path.is_dir() and replaceable(path)
   if occupied and not (force and ours):
     raise _exists(path, ours)
   with _scratch(path) as scratch:
     scratch.mkdir()
     yield scratch
-    if occupied:
+    if path.is_dir():
       old = scratch.with_suffix(".old")
       path.rename(old)
       scratch.rename(path)
@@ -66,7 +67,12 @@ def new_folder(
 
 def only(*names: str) -> Callable[[Path], bool]:
   """For `new_folder`: whether a folder holds files of these names and nothing else."""
-  return lambda folder: {path.name for path in folder.iterdir()} <= set(names)
+  return lambda folder: {path.name for path in items(folder)} <= set(names)
+
+
+def items(folder: Path) -> list[Path]:
+  """What is in a folder, by name, but for LITTER."""
+  return sorted(path for path in folder.iterdir() if path.name not in LITTER)
 
 
 @contextlib.contextmanager

@@ -60,7 +60,7 @@ def _refuse_other(path: pathlib.Path, job: str, names: tuple[str, ...]) -> None:
     raise ValueError(
         f"{path} is the run folder of a job {there!r}, not {job!r}: choose another --workdir."
     )
-  foreign = [item.name for item in sorted(path.iterdir()) if not any(map(item.match, names))]
+  foreign = [item.name for item in outputs.items(path) if not any(map(item.match, names))]
   if foreign:
     raise ValueError(
         f"{path} holds {foreign[0]} beside an older result, which is to be replaced: move it, or "

@@ -12,7 +12,7 @@ from absl import logging
 import numpy as np
 
 from bigan_jax.machine import disk, processes
-from bigan_jax.runs import checkpoints, data_record, readback, records
+from bigan_jax.runs import checkpoints, data_record, outputs, readback, records
 from bigan_jax.settings.rules import BEFORE
 
 PyTree = Any
@@ -207,7 +207,7 @@ def local_path(workdir: str) -> pathlib.Path:
 
 def refuse_foreign(path: pathlib.Path) -> None:
   """Raises ValueError if a folder holds files but no config.json."""
-  found = sorted(item.name for item in path.iterdir() if not item.name.startswith("."))
+  found = [item.name for item in outputs.items(path) if not item.name.startswith(".")]
   if found and "config.json" not in found:
     raise ValueError(f"{path} has no config.json but other files ({', '.join(found[:3])}): it is "
                      "not a run folder; choose an empty or new --workdir.")

@@ -8,6 +8,7 @@ from bigan_jax.settings.rules import (
   changed_data,
   check_least,
   check_lists,
+  check_seed,
   refuse_unused,
 )
 from bigan_jax.settings.training import data_section
@@ -95,7 +96,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
   if not (config.encoder or files) and config.get("source", "pretrained") == "pretrained":
     raise ValueError("config.encoder is empty: name a run folder, --config.encoder=RUN.")
   # Only what recomputes statistics of batch norm needs two images.
-  check_least(config, {"seed": 0, "batch_size": 1 if "optim" in config else 2})
+  check_least(config, {"batch_size": 1 if "optim" in config else 2})
+  check_seed(config)
   if "optim" in config:
     _validate_training(config)
   if "layers" in config:

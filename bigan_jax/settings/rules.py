@@ -56,6 +56,14 @@ def check_least(config: ml_collections.ConfigDict, least: dict[str, float]) -> N
       raise ValueError(f"config.{name} is {flat[name]}, but must be at least {value}.")
 
 
+def check_seed(config: ml_collections.ConfigDict) -> None:
+  """Raises ValueError unless the seed has 32 bits: NumPy takes no more, and JAX drops the rest."""
+  if not 0 <= config.seed < 2**32:
+    raise ValueError(
+        f"config.seed is {config.seed}, but must be at least 0 and at most {2**32 - 1}."
+    )
+
+
 def check_lists(config: ml_collections.ConfigDict) -> None:
   """Raises ValueError for the first list of numbers that is not what its name says.
 
@@ -79,8 +87,9 @@ def validate(config: ml_collections.ConfigDict) -> None:
       "eval.references": 0, "eval.samples": 100, "eval.quality": 0, "model.latent_dim": 1,
       "model.G.width": 1, "model.E.width": 1, "model.D.width": 1, "model.E.hidden": 1,
       "model.D.hidden": 0, "model.G.kernel": 2, "optim.weight_decay": 0, "optim.warmup_epochs": 0,
-      "seed": 0, "data.resident_gb": 0, "data.workers": 0,
+      "data.resident_gb": 0, "data.workers": 0,
   })
+  check_seed(config)
   flat = dict(flat_fields(config))
   for name in ("optim.rate", "optim.final_factor"):
     if not 0 < flat[name] <= 1:

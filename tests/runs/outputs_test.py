@@ -71,6 +71,18 @@ def test_a_folder_is_replaced_by_force_if_it_is_ours(tmp_path: pathlib.Path) -> 
   assert names(folder) == ["new"]
 
 
+def test_what_file_browsers_leave_is_in_nobodys_way(tmp_path: pathlib.Path) -> None:
+  folder, ours = tmp_path / "out", outputs.only("a")
+  folder.mkdir()
+  for litter in outputs.LITTER:
+    (folder / litter).touch()
+  for force in (False, True):
+    with outputs.new_folder(folder, force, ours) as scratch:
+      (scratch / "a").touch()
+    assert names(folder) == ["a"] and ours(folder)
+    (folder / ".DS_Store").touch()
+
+
 def test_an_empty_folder_is_filled(tmp_path: pathlib.Path) -> None:
   (tmp_path / "out").mkdir()
   with outputs.new_folder(tmp_path / "out") as scratch:

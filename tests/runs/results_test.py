@@ -85,6 +85,13 @@ def test_other_files_beside_a_result_are_not_lost(tmp_path: pathlib.Path) -> Non
   assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
 
 
+def test_what_a_file_browser_left_there_is_no_file_of_anybody(tmp_path: pathlib.Path) -> None:
+  write(tmp_path / "out", 1)
+  (tmp_path / "out" / ".DS_Store").touch()
+  write(tmp_path / "out", 2)
+  assert json.loads((tmp_path / "out" / "results.json").read_text()) == {"number": 2}
+
+
 def test_an_address_is_refused() -> None:
   with pytest.raises(ValueError, match="gs://bucket/out is not a local path"):
     with results.replacing("gs://bucket/out", CONFIG, NAMES):

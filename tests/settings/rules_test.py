@@ -19,6 +19,7 @@ OUT_OF_RANGE = [
     ("batch_size", 1, "at least 2"),
     ("batch_size", 0, "at least 2"),
     ("seed", -1, "at least 0"),
+    ("seed", 2**32, "at most 4294967295"),
     ("stop_epoch", -1, "at least 0"),
     ("steps_per_dispatch", 0, "at least 1"),
     ("calibration_steps", 0, "at least 1"),
@@ -61,9 +62,9 @@ def test_a_field_out_of_range_is_refused(tiny: Tiny, name: str, value: float, ru
 
 
 @pytest.mark.parametrize("name, value", [
-    ("epochs", 0), ("batch_size", 2), ("seed", 0), ("stop_epoch", 1), ("eval.images", 0),
-    ("model.latent_dim", 1), ("optim.rate", 1.0), ("optim.weight_decay", 0.0), ("optim.b1", 0.0),
-    ("alternating", 3),
+    ("epochs", 0), ("batch_size", 2), ("seed", 0), ("seed", 2**32 - 1), ("stop_epoch", 1),
+    ("eval.images", 0), ("model.latent_dim", 1), ("optim.rate", 1.0), ("optim.weight_decay", 0.0),
+    ("optim.b1", 0.0), ("alternating", 3),
 ])
 def test_the_edge_of_a_range_is_allowed(tiny: Tiny, name: str, value: float) -> None:
   config = tiny()

@@ -4,6 +4,7 @@ AUPR is average precision, the sum of precision over steps of recall, as scikit-
 trapezoids, which some papers print, is larger by little.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,11 +68,12 @@ def judge(scores: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, An
   Returns:
     {"AUROC": number, "AUROC_interval": [low, high], ...}.
   """
-  folds = measures(curve(scores, labels, _draws(labels, seed)))
+  folds = [measures(curve(scores, labels, drawn)) for drawn in _draws(labels, seed)]
   found = {}
   for name, value in measures(curve(scores, labels)).items():
     found[name] = float(value)
-    found[f"{name}_interval"] = [float(q) for q in np.quantile(folds[name], INTERVAL)]
+    interval = np.quantile([fold[name] for fold in folds], INTERVAL)
+    found[f"{name}_interval"] = [float(q) for q in interval]
   return found
 
 
@@ -80,11 +82,11 @@ def both(labels: np.ndarray) -> bool:
   return 0 < np.sum(labels) < len(labels)
 
 
-def _draws(labels: np.ndarray, seed: int) -> np.ndarray:
-  """How often each picture is drawn: [FOLDS, N]."""
-  random, counts = np.random.RandomState(seed), np.zeros((FOLDS, len(labels)), np.int64)
-  for kind in (0, 1):
-    own = np.flatnonzero(labels == kind)
-    for fold in counts:
-      np.add.at(fold, random.choice(own, len(own)), 1)
-  return counts
+def _draws(labels: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+  """How often each picture is drawn: [N], FOLDS times, one at a time for the sake of memory."""
+  random, counts = np.random.RandomState(seed), np.zeros(len(labels), np.int64)
+  for _ in range(FOLDS):
+    for own in (np.flatnonzero(labels == kind) for kind in (0, 1)):
+      drawn = random.randint(len(own), size=len(own))
+      counts[own] = np.bincount(drawn, minlength=len(own))
+    yield counts
