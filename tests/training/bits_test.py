@@ -1,6 +1,6 @@
 """Programs that differ agree in every bit, as users compile them (conftest.AS_USED)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import multiprocessing
 import pathlib
 
@@ -8,6 +8,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from bigan_jax import models
 from bigan_jax.models.layers import AXIS
@@ -17,25 +18,21 @@ from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.state import initial_state, optimiser, schedule
 from bigan_jax.training.train_step import Setup
 from bigan_jax.transfer import jobs
-from tests.training import feeds_test, loop_test, parallel_test
+from tests.training import feeds_test, loop_test
 
-STEPS = 4  # from step 1 on; the second batch runs across the end of a pass
-folder, both = feeds_test.folder, feeds_test.both
-
-
-def test_the_cut_into_dispatches_changes_no_bit() -> None:
-  """Nor where they are unequal, which the streamed training below has."""
-  case = parallel_test.prepare("bigan")
-  state, metrics = case.train(parallel_test.STEPS)
-  cut_state, cut_metrics = case.train(1, 1, 1)
-  chex.assert_trees_all_equal(cut_state, state)
-  joined = jax.tree.map(lambda *parts: np.concatenate(parts), *cut_metrics)
-  chex.assert_trees_all_equal(joined, metrics[0])
-  chex.assert_trees_all_equal(case.calibrate(1, 1, 1)[0], case.calibrate(parallel_test.STEPS)[0])
+FIRST, STEPS = 1, 4  # The second batch runs across the end of a pass.
+folder = feeds_test.folder
 
 
-def outcome(both: feeds_test.Both, feed: feeds.Feed, dispatches: tuple[int, ...]) -> dict:
-  """All that training and calibration leave behind, from step 1 on."""
+@pytest.fixture(scope="module")
+def both(folder: pathlib.Path) -> feeds_test.Both:
+  """Of pictures that are cut out at random; those of one size are the run's below."""
+  return feeds_test.load(feeds_test.make_config("unequal", folder))
+
+
+def outcome(both: feeds_test.Both, feed: feeds.Feed, trained: tuple[int, ...],
+            calibrated: tuple[int, ...]) -> dict:
+  """All that training and calibration leave behind, cut into dispatches of so many steps."""
   config = both.config
   objective, tx = OBJECTIVES[config.objective], optimiser(config.optim)
   networks = models.build(config.model)
@@ -45,27 +42,30 @@ def outcome(both: feeds_test.Both, feed: feeds.Feed, dispatches: tuple[int, ...]
       config.model.latent_dim, config.alternating, AXIS,
   )
   programs = parallel.programs(setup, feed, jax.random.PRNGKey(2))
-  state = parallel.replicate(state._replace(step=jnp.int32(1)))
+  state = parallel.replicate(state._replace(step=jnp.int32(FIRST)))
   classifier = {"kernel": jnp.zeros((16, both.split.num_classes))}
   carry = parallel.replicate(Calibration(stats, classifier, tx.init(classifier)))
-  losses = []
-  for first, n in zip(np.cumsum((1, *dispatches)).tolist(), dispatches):
+  losses, rate = [], jnp.float32(2e-4)
+  for first, n in starts(FIRST, trained):
     state, metrics = programs.train(state, first, n)
-    losses.append(metrics["loss"]["D"])
-  rate = jnp.float32(2e-4)
-  carry, averages = programs.calibrate(parallel.replicate(
-      parallel.unreplicate(state).params), carry, rate, 0, 2)
+    losses.append(metrics)
+  params = parallel.replicate(parallel.unreplicate(state).params)
+  for first, n in starts(0, calibrated):
+    carry, _ = programs.calibrate(params, carry, rate, first, n)
   programs.close()
-  found = {"state": state, "carry": carry, "averages": averages}
-  return jax.device_get(parallel.unreplicate({**found, "averages": {}})) | {
-      "averages": averages, "losses": np.concatenate(losses)
-  }
+  found = jax.device_get(parallel.unreplicate({"state": state, "carry": carry}))
+  return {**found, "losses": jax.tree.map(lambda *parts: np.concatenate(parts), *losses)}
 
 
-def test_streamed_training_is_the_resident_one_bit_for_bit(both: feeds_test.Both) -> None:
-  expected = outcome(both, both.place("resident"), (STEPS,))
-  kind, dispatches = ("0 workers", (3, 1)) if both.stored.shape else ("2 workers", (STEPS,))
-  chex.assert_trees_all_equal(outcome(both, both.place(kind), dispatches), expected)
+def starts(first: int, dispatches: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+  """(first step, steps) of each."""
+  return zip(np.cumsum((first, *dispatches)).tolist(), dispatches)
+
+
+def test_neither_streams_nor_the_cut_into_dispatches_change_a_bit(both: feeds_test.Both) -> None:
+  expected = outcome(both, both.place("resident"), (STEPS,), (2,))
+  found = outcome(both, both.place("2 workers"), (STEPS - 1, 1), (1, 1))
+  chex.assert_trees_all_equal(found, expected)
   assert not multiprocessing.active_children()
 
 
