@@ -1,5 +1,6 @@
 """Tests of every config file, in every variant and recipe: it builds, and is right."""
 
+import functools
 import importlib
 import json
 import pathlib
@@ -43,6 +44,17 @@ def test_the_known_objectives_are_those_that_exist() -> None:
   assert set(PERCEPTRONS) <= set(FILES)
 
 
+@functools.cache  # Several files, and several objectives, have the same networks.
+def shapes_of(
+    model: ml_collections.FrozenConfigDict, players: tuple[str, ...], joint: bool
+) -> dict:
+  """What the networks of a config.model hold."""
+  networks = models.build(model)
+  return jax.eval_shape(
+      lambda key: models.initialise(networks, model, players, joint, key), jax.random.PRNGKey(0)
+  )
+
+
 @EVERYTHING
 def test_builds_and_is_valid(file: str, objective: str, recipe: str) -> None:
   config = get(file, f"{objective},recipe={recipe}")
@@ -54,11 +66,8 @@ def test_builds_and_is_valid(file: str, objective: str, recipe: str) -> None:
   rules.validate(config)
   assert (config.objective, config.recipe) == (objective, recipe)
   assert config.job in jobs.JOBS and config.data.name in prepare.NAMES
-  networks, chosen = models.build(config.model), OBJECTIVES[objective]
-  shapes = jax.eval_shape(
-      lambda key: models.initialise(networks, config.model, chosen.players, chosen.joint, key),
-      jax.random.PRNGKey(0),
-  )
+  chosen = OBJECTIVES[objective]
+  shapes = shapes_of(ml_collections.FrozenConfigDict(config.model), chosen.players, chosen.joint)
   assert set(shapes) == set(chosen.players)
   if file in PERCEPTRONS and "D" in chosen.players:
     assert ("fc2_z" in shapes["D"]["params"]) == chosen.joint
