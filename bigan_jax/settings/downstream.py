@@ -107,7 +107,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
   if config.data.name == "voc":
     _validate_voc(config)
   given = changed_data(config.data, base("").data)
-  refuse_unused(config.data.name, {n: v for n, v in given.items() if n not in OWN_DATA})
+  if config.data.name:  # Else it is the encoder's set, which is not known yet.
+    refuse_unused(config.data.name, {n: v for n, v in given.items() if n not in OWN_DATA})
   unread = [name for name in ("flip", "resident_gb", "workers") if name in given]
   if "optim" not in config and unread:
     raise ValueError(

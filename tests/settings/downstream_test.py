@@ -4,7 +4,13 @@ import pytest
 
 from bigan_jax.settings import downstream
 from bigan_jax.transfer.voc import fcn
-from configs import frozen_layers, voc_classification, voc_detection, voc_segmentation
+from configs import (
+  frozen_layers,
+  linear_probe,
+  voc_classification,
+  voc_detection,
+  voc_segmentation,
+)
 
 
 @pytest.mark.parametrize("fields, message", [
@@ -110,3 +116,13 @@ def test_the_variants_of_frozen_layers() -> None:
   for wrong in ("pretraind", "size=tiny", "scale=small"):
     with pytest.raises(ValueError, match="choose|did you mean"):
       frozen_layers.get_config(wrong)
+
+
+def test_fields_of_the_encoders_set_are_judged_when_it_is_known() -> None:
+  """Its pictures may lie elsewhere by now; evaluation/encoders_test.py has what comes of it."""
+  config = linear_probe.get_config()
+  config.encoder, config.data.path = "runs/mine", "moved/here"
+  downstream.validate(config)
+  config.data.name = "mnist"
+  with pytest.raises(ValueError, match="data.path is 'moved/here', but mnist has no use for it"):
+    downstream.validate(config)
