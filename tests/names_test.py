@@ -9,6 +9,7 @@ import pytest
 
 import bigan_jax
 from configs import (
+  cifar10,
   digits,
   frozen_layers,
   imagenet,
@@ -24,7 +25,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 PROSE = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("launch/*")]
 TEXTS = [*PROSE, *ROOT.glob("bigan_jax/**/*.py"), *ROOT.glob("configs/*.py"),
          *ROOT.glob("tests/**/*.py"), ROOT / "setup.cfg"]
-CONFIGS = (digits, frozen_layers, imagenet, linear_probe, neighbours, sample_quality,
+CONFIGS = (cifar10, digits, frozen_layers, imagenet, linear_probe, neighbours, sample_quality,
            voc_classification, voc_detection, voc_segmentation)
 FOREIGN = {  # flags of other programs that texts call
     "nodes", "gpus-per-node", "ntasks-per-node", "help", "kill-on-bad-exit", "gpu-bind", "signal",
