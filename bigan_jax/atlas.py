@@ -23,7 +23,7 @@ from bigan_jax.evaluation import web
 from bigan_jax.evaluation.atlas import making, places
 from bigan_jax.evaluation.layer_features import LAST
 from bigan_jax.exchange import loaded
-from bigan_jax.settings import program
+from bigan_jax.settings import program, rules
 
 
 def define_flags() -> None:
@@ -35,7 +35,7 @@ def define_flags() -> None:
   flags.DEFINE_enum("layout", "tsne", places.LAYOUTS, "t-SNE of 50 principal components, or 2 of "
                     "these alone.")
   flags.DEFINE_string("layer", LAST, "Of E, whose activations are the features; e: the code.")
-  flags.DEFINE_integer("seed", 0, "Of the layout.", lower_bound=0)
+  flags.DEFINE_integer("seed", 0, "Of the layout.", 0, rules.LAST_SEED)
   flags.DEFINE_string("step", "latest", "Of a run: latest, best, or a number of updates.")
   flags.DEFINE_bool("force", False, "Replace earlier outputs.")
 

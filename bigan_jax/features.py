@@ -34,7 +34,7 @@ from bigan_jax.exchange import blocks, feature_files, loaded
 from bigan_jax.exchange.feature_files import Rows
 from bigan_jax.machine import progress
 from bigan_jax.runs import outputs
-from bigan_jax.settings import program
+from bigan_jax.settings import program, rules
 
 SHEET = "samples.png"
 TASKS = {  # What to give, of which one is given.
@@ -62,7 +62,7 @@ def define_flags() -> None:
   )
   flags.DEFINE_string("project", None, "Picture whose z is searched by gradient, from E(x) on.")
   flags.DEFINE_string("neighbours", None, "Folder of pictures: which are nearest to samples G(z)?")
-  flags.DEFINE_integer("seed", 0, "Of the samples.", lower_bound=0)
+  flags.DEFINE_integer("seed", 0, "Of the samples.", 0, rules.LAST_SEED)
   flags.DEFINE_string("step", "latest", "Of a run: latest, best, or a number of updates.")
   flags.DEFINE_bool("force", False, "Replace earlier outputs.")
 

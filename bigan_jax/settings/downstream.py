@@ -4,6 +4,7 @@ import ml_collections
 
 from bigan_jax.settings.arguments import nearest
 from bigan_jax.settings.rules import (
+  LAST_SEED,
   PRECISIONS,
   changed_data,
   check_least,
@@ -211,9 +212,10 @@ def _validate_probe(config: ml_collections.ConfigDict) -> None:
   if config.baseline not in ("", "random"):
     raise ValueError(f"config.baseline is {config.baseline!r}: leave it empty or choose random.")
   seeds = config.baseline_seeds
-  if not seeds or len(set(seeds)) < len(seeds) or not all(type(n) is int and n >= 0 for n in seeds):
-    raise ValueError(f"config.baseline_seeds is {seeds}: give one or more different whole numbers,"
-                     " --config.baseline_seeds=(0,1,2).")
+  whole = all(type(n) is int and 0 <= n <= LAST_SEED for n in seeds)
+  if not seeds or len(set(seeds)) < len(seeds) or not whole:
+    raise ValueError(f"config.baseline_seeds is {seeds}: give one or more different whole numbers"
+                     f" up to {LAST_SEED}, --config.baseline_seeds=(0,1,2).")
   for name, value in (("features_gb", config.features_gb), ("mlp.drop", config.mlp.drop),
                       ("vote.temperature", config.vote.temperature)):
     if not value > 0:

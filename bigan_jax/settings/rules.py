@@ -9,6 +9,7 @@ from bigan_jax.settings.arguments import OBJECTIVES, SHOWS_E_SAMPLES, nearest
 from bigan_jax.settings.measures import CRITERIA
 from bigan_jax.settings.training import data_section
 
+LAST_SEED = 2**32 - 1  # NumPy takes no more, and JAX drops the rest.
 PRECISIONS = ("float32", "tf32", "bfloat16")
 FREE_TO_CHANGE = (  # when a run is continued: fields that its results do not depend on
     "data_dir", "stop_epoch", "steps_per_dispatch", "save_every", "eval.every", "eval.best",
@@ -57,10 +58,10 @@ def check_least(config: ml_collections.ConfigDict, least: dict[str, float]) -> N
 
 
 def check_seed(config: ml_collections.ConfigDict) -> None:
-  """Raises ValueError unless the seed has 32 bits: NumPy takes no more, and JAX drops the rest."""
-  if not 0 <= config.seed < 2**32:
+  """Raises ValueError unless the seed has 32 bits."""
+  if not 0 <= config.seed <= LAST_SEED:
     raise ValueError(
-        f"config.seed is {config.seed}, but must be at least 0 and at most {2**32 - 1}."
+        f"config.seed is {config.seed}, but must be at least 0 and at most {LAST_SEED}."
     )
 
 
