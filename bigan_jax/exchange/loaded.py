@@ -42,10 +42,10 @@ class Model(NamedTuple):
     layers: {layer of E: shape of its activation, without the batch}.
     sizes: {network that there is: number of its parameters}.
     feature_layer: whose activations are the features that the paper judges.
-    hidden_layer: of D and of D_xx, the last before its logit.
+    hidden_layer: of D, the last before its logit.
     config: of the training run. step: after how many updates. metrics: the evaluation there.
     D_xx: of an ALAD's run folder, x and another picture of that shape -> (logits [B] of "twice x",
-      {layer: activation}). None without one: exports have none.
+      the last hidden layer [B, ...]). None without one: exports have none.
   """
 
   E: Callable[[chex.Array], tuple[jax.Array, Activations]] | None
@@ -64,7 +64,7 @@ class Model(NamedTuple):
   config: ml_collections.ConfigDict
   step: int
   metrics: dict[str, Any]
-  D_xx: Callable[[chex.Array, chex.Array], tuple[jax.Array, Activations]] | None = None
+  D_xx: Callable[[chex.Array, chex.Array], tuple[jax.Array, jax.Array]] | None = None
 
   def __repr__(self) -> str:
     """Six lines at most."""
@@ -116,9 +116,10 @@ def judge(
 
 def judge_twins(
     network: nn.Module, variables: chex.ArrayTree, x: jax.Array, other: jax.Array
-) -> tuple[jax.Array, Activations]:
-  """`judge` of D_xx: whether `other` is x, both [B, H, W, C]."""
-  return judge(network, variables, twins(x, other))
+) -> tuple[jax.Array, jax.Array]:
+  """Of D_xx: logits [B] of "other is x", both [B, H, W, C], and its last hidden layer."""
+  logits, activations = judge(network, variables, twins(x, other))
+  return logits, activations[network.feature_layer]
 
 
 def read(path: str, step: str | int = "latest") -> pretrained.Pretrained:

@@ -14,7 +14,8 @@ from bigan_jax.models import alexnet, dcgan, dim, mlp
 class Networks(NamedTuple):
   """The players; apply -> (output, {layer name: activation}).
 
-  D_xx is D, of two pictures instead of a pair; D_zz has perceptrons, of two codes (ALAD).
+  D_xx is D's maps alone, of two pictures instead of a pair: as ALAD's, it has no hidden layer
+  between the last of them and its logit. D_zz has perceptrons, of two codes.
   """
 
   G: nn.Module
@@ -52,7 +53,7 @@ def build(model: ml_collections.ConfigDict, axis_name: str | None = None) -> Net
       ),
       E=family.E(latent_dim=model.latent_dim, axis_name=axis_name, **model.E),
       D=D,
-      D_xx=D,
+      D_xx=D.clone(hidden=0) if isinstance(D, dcgan.Discriminator) else D,
       D_zz=mlp.Discriminator(ZZ_WIDTH, norm=model.D.get("norm", "batch"), axis_name=axis_name),
   )
 

@@ -92,8 +92,7 @@ def measure(model: loaded.Model, images: chex.Array) -> dict[str, jax.Array]:
     found["egbad"] = egbad(Look(x, back), f, f_back, model.value_range)
     found["discriminator"] = discriminator(logits)
   if model.D_xx:
-    f, f_back = (model.D_xx(x, other)[1][model.hidden_layer] for other in (x, back))
-    found["alad"] = distance(f, f_back)
+    found["alad"] = distance(model.D_xx(x, x)[1], model.D_xx(x, back)[1])
   return found
 
 
