@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bigan_jax import models
 from bigan_jax.models import dcgan, dim
+from bigan_jax.settings.photos import photos_of_32
 
 Network = dim.Encoder | dcgan.Discriminator
 KEY = jax.random.key(0, impl="rbg")  # compiles faster than the default
@@ -62,6 +64,13 @@ def test_the_discriminator_is_as_the_encoder() -> None:
   assert params["fc_z"]["kernel"].shape == (64, 1024) and "conv1_z" not in params
   alone, _ = shapes(dim.Discriminator(), (2, 32, 32, 3))
   assert not any(name.endswith("_z") for name in alone)
+
+
+def test_alads_judge_of_twins_has_maps_alone() -> None:
+  D_xx = models.build(photos_of_32("alad").model).D_xx
+  params, (logits, activations) = shapes(D_xx, (2, 64, 32, 3))
+  assert logits.shape == (2,) and set(activations) == {"conv1", "conv2", "conv3"}
+  assert params["out"]["kernel"].shape == (8 * 4 * 256, 1)
 
 
 @pytest.mark.parametrize("output", [True, False])
