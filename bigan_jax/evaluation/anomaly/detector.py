@@ -40,7 +40,7 @@ class AnomalyDetector(base.BaseEstimator):
       model: of `bigan_jax.load`, or the folder that it reads.
       score: see `bigan_jax.evaluation.anomaly.scores.TITLES`; "": the best that the networks allow.
       contamination: share of the normal pictures that may lie above the threshold.
-      neighbours: how many normal pictures the score `neighbours` looks at.
+      neighbours: how many normal pictures the scores `neighbours` and `cosine` look at.
     """
     self.model = model
     self.score = score

@@ -16,7 +16,7 @@ class Options(NamedTuple):
 
   score: of `scores.TITLES`; "": the best that the networks allow.
   contamination: share of the normal pictures that may lie above the threshold.
-  neighbours: how many normal pictures the score `neighbours` looks at.
+  neighbours: how many normal pictures the scores `neighbours` and `cosine` look at.
   """
 
   score: str = ""

@@ -4,6 +4,7 @@ import json
 import pathlib
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -86,7 +87,7 @@ def check_finite(measured: Scores) -> None:
 
 
 def _with_neighbours(normal: Normal, measured: Scores) -> Scores:
-  """Without the features, with the score that is made of them; in blocks of one size."""
+  """Without the features, with the scores that are made of them; in blocks of one size."""
   found = {name: values for name, values in measured.items() if name != scores.FEATURES}
   if scores.FEATURES not in measured:
     return found
@@ -94,8 +95,9 @@ def _with_neighbours(normal: Normal, measured: Scores) -> Scores:
   padding = -len(features) % blocks.BLOCK
   rows = np.pad(features, ((0, padding), (0, 0))).reshape(-1, blocks.BLOCK, features.shape[1])
   references = jnp.asarray(normal.references)
-  near = [np.asarray(scores.neighbours(row, references, normal.k)) for row in rows]
-  return found | {"neighbours": np.concatenate(near)[:len(features)]}
+  near = [scores.neighbours(row, references, normal.k) for row in rows]
+  whole = jax.tree.map(lambda *parts: np.concatenate(parts)[:len(features)], *near)
+  return found | whole
 
 
 def _with_combined(normal: Normal, found: Scores) -> Scores:

@@ -23,13 +23,14 @@ TITLES = {
     "discriminator": "cross-entropy of D(x, E(x)) against real",
     "code": "mean |E(x) - E(x')|",
     "neighbours": "mean distance of E's last hidden layer to the nearest normal pictures",
+    "cosine": "mean of 1 - cosine of E's last hidden layer and the nearest normal pictures'",
     "alad": "ALAD: sum |f(x, x) - f(x, x')| of D_xx's last hidden layer",
     "combined": "mean of pixels and neighbours, each standardised by held-out normal pictures",
 }
 ALAD = "alad"  # of a D_xx, which most networks do not come with
 COMBINED = ("pixels", "neighbours")  # those that `combined` is of
-PREFERRED = ("neighbours", "discriminator")  # the first that there is (docs/anomaly.md)
-FEATURES = "e-"  # beside the scores: what `neighbours` compares
+PREFERRED = ("cosine", "discriminator")  # the first that there is (docs/anomaly.md)
+FEATURES = "e-"  # beside the scores: what `neighbours` and `cosine` compare
 
 
 class Look(NamedTuple):
@@ -72,8 +73,8 @@ def measure(model: loaded.Model, images: chex.Array) -> dict[str, jax.Array]:
     images: uint8 [B, *encoder_shape].
 
   Returns:
-    {score: [B]} of `available`, but for `neighbours` and `combined`; FEATURES: [B, f], if there is
-    an E.
+    {score: [B]} of `available`, but for `neighbours`, `cosine` and `combined`; FEATURES: [B, f], if
+    there is an E.
   """
   x = _native(images, model.value_range, model.image_shape[0])
   if model.E is None:
@@ -127,13 +128,20 @@ def discriminator(logits: jax.Array) -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnames="k")
-def neighbours(features: jax.Array, references: jax.Array, k: int) -> jax.Array:
-  """Mean Euclidean distance of features [B, f] to the k nearest of references [N, f]: [B]."""
-  squares = (jnp.sum(jnp.square(features), axis=1)[:, None]
-             + jnp.sum(jnp.square(references), axis=1)[None])
+def neighbours(features: jax.Array, references: jax.Array, k: int) -> dict[str, jax.Array]:
+  """Mean distances of features [B, f] to the k nearest of references [N, f], by each measure.
+
+  Returns:
+    `neighbours`, Euclidean, and `cosine`, 1 - cosine of the angle at the mean of normal pictures,
+    where standardised features are 0: each [B].
+  """
   products = jnp.matmul(features, references.T, precision="highest")
-  nearest = -jax.lax.top_k(2 * products - squares, k)[0]
-  return jnp.mean(jnp.sqrt(jnp.maximum(nearest, 0)), axis=1)
+  own, theirs = (jnp.sum(jnp.square(a), axis=1) for a in (features, references))
+  nearest = lambda closeness: jax.lax.top_k(closeness, k)[0]
+  squares = -nearest(2 * products - own[:, None] - theirs)
+  lengths = jnp.sqrt(jnp.maximum(own[:, None] * theirs, jnp.finfo(products.dtype).tiny))
+  return {"neighbours": jnp.mean(jnp.sqrt(jnp.maximum(squares, 0)), axis=1),
+          "cosine": 1 - jnp.mean(nearest(products / lengths), axis=1)}
 
 
 @jax.jit

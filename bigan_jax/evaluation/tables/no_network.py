@@ -1,7 +1,7 @@
 """What scores find without any network, so that one sees what networks add: launch/anomaly.sh.
 
 As if E gave x itself, and G the grey between black and white: `pixels` is mean |x - 1/2|, and
-`neighbours` the mean distance to the nearest normal pictures by standardised pixels.
+`neighbours` and `cosine` compare standardised pixels with those of the nearest normal pictures.
 """
 
 if __name__ == "__main__":

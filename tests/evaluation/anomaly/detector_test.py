@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 import pytest
-from sklearn import base, exceptions, pipeline, preprocessing
+from sklearn import base, exceptions, metrics, pipeline, preprocessing
 
 import bigan_jax
 from bigan_jax.evaluation.anomaly import normal, scores
@@ -58,6 +58,8 @@ def test_every_score_is_what_its_name_says(detector: bigan_jax.AnomalyDetector) 
   e = (np.asarray(layers["fc2"]) - fitted.mean) / fitted.scale
   apart = np.linalg.norm(e[:, None] - fitted.references[None], axis=2)
   np.testing.assert_allclose(found["neighbours"], np.sort(apart)[:, :5].mean(1), rtol=1e-4)
+  angles = metrics.pairwise.cosine_distances(e, fitted.references)
+  np.testing.assert_allclose(found["cosine"], np.sort(angles)[:, :5].mean(1), rtol=1e-4)
   parts = [(found[n] - fitted.scales[n][0]) / fitted.scales[n][1] for n in scores.COMBINED]
   np.testing.assert_allclose(found["combined"], np.mean(parts, axis=0), rtol=1e-5)
 
@@ -73,7 +75,7 @@ def test_held_out_pictures_set_the_scale_and_the_threshold(
 ) -> None:
   fitted = detector.normal_
   assert len(fitted.references) == 32 and len(detector.decision_scores_) == 8
-  for values in (fitted.held_out[name] for name in ("pixels", "neighbours")):
+  for values in (fitted.held_out[name] for name in ("pixels", "neighbours", "cosine")):
     assert len(values) == 8 and values.min() > 0  # Nobody is a neighbour of itself.
   assert detector.threshold_ == pytest.approx(np.quantile(detector.decision_scores_, 0.95))
   loose = base.clone(detector).set_params(contamination=0.5).fit(pictures(NORMALS, 0, 128))
@@ -169,7 +171,7 @@ def test_networks_that_lack_a_player(models: dict[str, loaded.Model]) -> None:
   with pytest.raises(ValueError, match="These networks have no encoder"):
     gan.score_map(images)
   found = bigan_jax.AnomalyDetector(models["autoencoder_l2"]).fit(images).scores(images)
-  assert list(found) == ["pixels", "code", "neighbours", "combined"]
+  assert list(found) == ["pixels", "code", "neighbours", "cosine", "combined"]
   with pytest.raises(ValueError, match="features cannot be had of E and G of autoencoder_l2: choo"):
     bigan_jax.AnomalyDetector(models["autoencoder_l2"], "features").fit(images)
   with pytest.raises(ValueError, match="Unknown score 'pixel': did you mean 'pixels'"):

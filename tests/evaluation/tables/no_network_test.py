@@ -51,6 +51,10 @@ def test_scores_are_those_of_the_pictures_themselves(folder: pathlib.Path) -> No
   near = neighbors.NearestNeighbors(n_neighbors=fitting.NEIGHBOURS).fit(used / scale)
   distances, _ = near.kneighbors(x / scale)
   np.testing.assert_allclose(column("score_neighbours"), distances.mean(axis=1), rtol=1e-4)
+  near = neighbors.NearestNeighbors(n_neighbors=fitting.NEIGHBOURS, metric="cosine")
+  middle = used.mean(axis=0)
+  angles, _ = near.fit((used - middle) / scale).kneighbors((x - middle) / scale)
+  np.testing.assert_allclose(column("score_cosine"), angles.mean(axis=1), rtol=1e-4)
 
 
 def test_they_stand_in_the_table_once(folder: pathlib.Path) -> None:
@@ -59,9 +63,9 @@ def test_they_stand_in_the_table_once(folder: pathlib.Path) -> None:
   assert written(folder) == before
   assert [path.name for path in (folder / "scores").glob("*/*/*.csv")] == ["scores.csv"]
   about = json.loads((folder / "scores" / "no network" / "4-0" / "threshold.json").read_text())
-  assert about["score"] == "neighbours" and about["neighbours"] == fitting.NEIGHBOURS
+  assert about["score"] == "cosine" and about["neighbours"] == fitting.NEIGHBOURS
   anomaly.main(folder)
   with open(folder / "anomaly.csv", newline="") as file:
     rows = [row for row in csv.DictReader(file) if row["method"] == "no network"]
-  assert {row["score"] for row in rows} == {"pixels", "neighbours (default)", "combined"}
+  assert {row["score"] for row in rows} == {"pixels", "neighbours", "cosine (default)", "combined"}
   assert all(row["epochs"] == "" and row["seeds"] == "1" for row in rows)
