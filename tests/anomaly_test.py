@@ -93,7 +93,7 @@ def test_a_sorted_list_with_every_score(
   for name, expected in fitted.scores(names).items():
     own = [float(row[f"score_{name}"]) for row in table]
     np.testing.assert_allclose(own, expected, rtol=1e-5, err_msg=name)
-  assert limit["threshold"] == fitted.threshold_ and limit["score"] == fitted.score_ == "cosine"
+  assert limit["threshold"] == fitted.threshold_ and limit["score"] == fitted.score_ == "combined"
   assert (limit["quantile"], limit["held_out"], limit["normal_pictures"]) == (0.95, 6, NORMALS)
   for row in table:
     assert row["pred_label"] == str(int(float(row["pred_score"]) > limit["threshold"]))
@@ -130,7 +130,7 @@ def test_the_page_holds_everything_itself(found: pathlib.Path) -> None:
     row = table[rank - 1]
     assert f"{rank}. {row['image_path']}: {float(row['pred_score']):.4g}, " in shown
   assert "<b>hole/" in shown  # Escaped, or it would be a tag.
-  assert "ROC" in text and shown.count("cosine") > 40 and "showModal" in text
+  assert "ROC" in text and shown.count("combined") > 40 and "showModal" in text
   assert text.count('<figure class="above"') == sum(
       row["pred_label"] == "1" for row in table[:32] + table[-8:])
 

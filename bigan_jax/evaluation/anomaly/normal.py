@@ -18,7 +18,7 @@ HELD_OUT = 0.2  # of the normal pictures, which scores are measured by
 LEAST = 10  # normal pictures: 8 neighbours and 2 to measure by
 MOST_NUMBERS = 60_000_000  # in the references: 240 MB
 SEED = 0  # of the choice of those that are held out
-VERSION = 1
+VERSION = 2  # 1 had no cosine
 
 Scores = dict[str, np.ndarray]  # {score: float32 [N]}; FEATURES: [N, f]
 
@@ -122,7 +122,7 @@ def load(path: pathlib.Path) -> tuple[Normal, dict[str, Any]]:
 
   Raises:
     FileNotFoundError: there is no such file.
-    ValueError: it is another kind of file, damaged, or of a newer version.
+    ValueError: it is another kind of file, damaged, or of another version.
   """
   if not path.is_file():
     raise FileNotFoundError(f"There is no file {path}: name one that AnomalyDetector.save wrote.")
@@ -138,7 +138,8 @@ def load(path: pathlib.Path) -> tuple[Normal, dict[str, Any]]:
     reason = disk.first_line(error)
     raise ValueError(f"{path} is no detector, or damaged ({reason}): name what "
                      "AnomalyDetector.save wrote.") from error
-  if about["version"] > VERSION:
-    raise ValueError(f"{path} has version {about['version']}, newer than the {VERSION} that this "
-                     "bigan_jax reads: upgrade bigan_jax.")
+  if about["version"] != VERSION:
+    remedy = "upgrade bigan_jax" if about["version"] > VERSION else "fit and save the detector anew"
+    raise ValueError(f"{path} has version {about['version']}, but this bigan_jax reads {VERSION}: "
+                     f"{remedy}.")
   return normal, about

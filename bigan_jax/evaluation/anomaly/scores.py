@@ -25,11 +25,11 @@ TITLES = {
     "neighbours": "mean distance of E's last hidden layer to the nearest normal pictures",
     "cosine": "mean of 1 - cosine of E's last hidden layer and the nearest normal pictures'",
     "alad": "ALAD: sum |f(x, x) - f(x, x')| of D_xx's last hidden layer",
-    "combined": "mean of pixels and neighbours, each standardised by held-out normal pictures",
+    "combined": "mean of pixels, neighbours and cosine, standardised by held-out normal pictures",
 }
 ALAD = "alad"  # of a D_xx, which most networks do not come with
-COMBINED = ("pixels", "neighbours")  # those that `combined` is of
-PREFERRED = ("cosine", "discriminator")  # the first that there is (docs/anomaly.md)
+COMBINED = ("pixels", "neighbours", "cosine")  # those that `combined` is of
+PREFERRED = ("combined", "discriminator")  # the first that there is (docs/anomaly.md)
 FEATURES = "e-"  # beside the scores: what `neighbours` and `cosine` compare
 
 

@@ -103,7 +103,8 @@ def metrics(verdict: Verdict) -> dict[str, Any]:
 def sentence(verdict: Verdict) -> str:
   """What a person reads at the end."""
   above = int(verdict.flagged.sum())
-  said = (f"{len(verdict.names):,} pictures, {above:,} above the threshold "
+  count = len(verdict.names)
+  said = (f"{count:,} picture{'s' * (count != 1)}, {above:,} above the threshold "
           f"{verdict.threshold:.4g} of {verdict.score}.")
   if found := verdict.metrics.get("scores", {}).get(verdict.score):
     each = (f"{name} {found[name]:.3f} ({low:.3f} to {high:.3f})" for name in ranking.NAMES

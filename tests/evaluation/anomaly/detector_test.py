@@ -132,6 +132,18 @@ def test_saved_and_read_again(
     bigan_jax.AnomalyDetector.load(tmp_path / "nowhere", models["bigan"])
 
 
+@pytest.mark.parametrize("version, remedy", [(1, "fit and save the detector anew"), (3, "upgrade")])
+def test_a_detector_of_another_version_is_refused(
+    detector: bigan_jax.AnomalyDetector, tmp_path: pathlib.Path, version: int, remedy: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+  monkeypatch.setattr(normal, "VERSION", version)
+  detector.save(tmp_path / "other.npz")
+  monkeypatch.undo()
+  with pytest.raises(ValueError, match=f"has version {version}, but .* reads 2: {remedy}"):
+    bigan_jax.AnomalyDetector.load(tmp_path / "other.npz", detector.model_)
+
+
 def test_networks_by_the_name_of_their_folder(
     tiny: Callable, saved_run: Callable, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

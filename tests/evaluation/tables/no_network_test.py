@@ -63,9 +63,9 @@ def test_they_stand_in_the_table_once(folder: pathlib.Path) -> None:
   assert written(folder) == before
   assert [path.name for path in (folder / "scores").glob("*/*/*.csv")] == ["scores.csv"]
   about = json.loads((folder / "scores" / "no network" / "4-0" / "threshold.json").read_text())
-  assert about["score"] == "cosine" and about["neighbours"] == fitting.NEIGHBOURS
+  assert about["score"] == "combined" and about["neighbours"] == fitting.NEIGHBOURS
   anomaly.main(folder)
   with open(folder / "anomaly.csv", newline="") as file:
     rows = [row for row in csv.DictReader(file) if row["method"] == "no network"]
-  assert {row["score"] for row in rows} == {"pixels", "neighbours", "cosine (default)", "combined"}
+  assert {row["score"] for row in rows} == {"pixels", "neighbours", "cosine", "combined (default)"}
   assert all(row["epochs"] == "" and row["seeds"] == "1" for row in rows)
