@@ -179,7 +179,8 @@ def assemble(found: pretrained.Pretrained, path: str) -> Model:
     D = _checked(run, "D", judged_shapes(config))
   D_xx = None
   if "D_xx" in variables:
-    run = functools.partial(judge_twins, networks.D_xx, variables["D_xx"])
+    older = "fc" in variables["D_xx"]["params"]  # It had all of D's layers once.
+    run = functools.partial(judge_twins, networks.D if older else networks.D_xx, variables["D_xx"])
     D_xx = _checked(run, "D_xx", {"x": image_shape, "another": image_shape})
   sizes = {name: sum(a.size for a in jax.tree.leaves(v["params"])) for name, v in variables.items()}
   return Model(
