@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import bigan_jax
-from bigan_jax.exchange import pretrained
+from bigan_jax import models
+from bigan_jax.exchange import loaded, pretrained
 from bigan_jax.models import latents
+from configs import cifar10
 
 
 def test_a_run(tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable, made_up: Callable
@@ -96,3 +98,21 @@ def test_folders_without_networks(tmp_path: pathlib.Path, tiny: Callable, saved_
 def test_other_attributes_of_the_package() -> None:
   with pytest.raises(AttributeError, match="module 'bigan_jax' has no attribute 'lod'"):
     bigan_jax.lod
+
+
+@pytest.mark.parametrize("older, shape", [(False, (3, 2, 1, 8)), (True, (3, 6))])
+def test_alads_judge_of_twins(older: bool, shape: tuple[int, ...]) -> None:
+  """Its last maps; of a run of before, when it had D's hidden layer, that layer."""
+  config = cifar10.get_config("alad")
+  config.model.update({"image_shape": (8, 8, 3), "encoder_shape": (8, 8, 3)})
+  for player in "GED":
+    config.model[player].width = 2
+  config.model.E.hidden = config.model.D.hidden = 6
+  networks = models.build(config.model)
+  made = networks._replace(D_xx=networks.D) if older else networks
+  key = jax.random.key(0, impl="rbg")
+  variables = models.initialise(made, config.model, ("G", "E", "D_xx"), True, key)
+  model = loaded.assemble(pretrained.Pretrained(config, networks, variables, 0, {}), "RUN")
+  x = np.zeros((3, 8, 8, 3), np.float32)
+  logits, last = model.D_xx(x, x)
+  assert logits.shape == (3,) and last.shape == shape

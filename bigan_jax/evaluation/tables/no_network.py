@@ -38,7 +38,7 @@ def judge(run: pathlib.Path, out: pathlib.Path) -> None:
   )
   about = verdicts.threshold(fitting.Fitted(score, known, limit), fitting.CONTAMINATION,
                              len(found.normal.names))
-  with outputs.new_folder(out, force=True) as scratch:
+  with outputs.new_folder(out) as scratch:
     verdicts.write_scores(scratch / verdicts.SCORES, verdict)
     (scratch / verdicts.THRESHOLD).write_text(json.dumps(about, indent=2) + "\n")
 
