@@ -30,7 +30,6 @@ def test_it_runs_from_top_to_bottom(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, forked_python: pathlib.Path
 ) -> None:
   monkeypatch.setenv("NOTEBOOK_FLAGS", json.dumps(FLAGS))
-  monkeypatch.setenv("PYTHONPATH", str(ROOT))
   monkeypatch.setenv("PATH", str(forked_python.parent), prepend=os.pathsep)
   notebook = nbformat.read(NOTEBOOK, as_version=4)
   assert all(not cell.get("outputs") for cell in notebook.cells)  # None are kept.

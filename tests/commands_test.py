@@ -8,7 +8,6 @@ such commands, and those of NEEDING, have their flags and their config checked i
 and import_official are run by tests of their own). Scripts of launch/ are asked for their usage.
 """
 
-import os
 import pathlib
 import re
 import shlex
@@ -106,7 +105,7 @@ def run(command: str, folder: pathlib.Path, python: pathlib.Path) -> None:
   kind = pathlib.Path(chosen.partition(":")[0]).stem if chosen else ""
   done = subprocess.run(
       [python, *parts, *CUT.get(kind, [])], cwd=folder, capture_output=True, text=True,
-      env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=300,
+      timeout=300,
   )
   assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
 

@@ -84,6 +84,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
   }
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv("PYTHONUSERBASE", site.getuserbase())  # Packages may lie in the real home.
+    patch.setenv("PYTHONPATH", str(TESTS.parent), prepend=os.pathsep)  # of processes, too
     patch.setenv("HOME", str(path))
     patch.setenv("TFDS_DATA_DIR", str(path / "data"))
     for name, value in cache.items():  # For this process, and for those that tests start.

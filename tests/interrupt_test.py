@@ -53,7 +53,7 @@ class Terminal:
   def __init__(self, *command: str):
     self.shown, (self._ours, theirs) = "", pty.openpty()
     termios.tcsetwinsize(theirs, (40, 120))
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHON": sys.executable}
+    environment = os.environ | {"PYTHON": sys.executable}
     self.process = subprocess.Popen(
         [sys.executable, "-S", "-c", ON_TERMINAL, *command], cwd=ROOT, env=environment,
         stdin=theirs, stdout=theirs, stderr=theirs,

@@ -27,7 +27,7 @@ def run(
     **environment: str,
 ) -> subprocess.CompletedProcess:
   """The program, as a user starts it."""
-  environment = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+  environment = os.environ | environment
   command = [python, "-m", "bigan_jax.main", *flags]
   return subprocess.run(
       command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60

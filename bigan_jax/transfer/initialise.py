@@ -1,7 +1,8 @@
 """Data-dependent initialisation (Kraehenbuehl et al., 2016) of any part of a network.
 
 Every layer's units get mean 0 and variance 1 on a batch of real images, plus a bias of 0.1; then
-all layers are scaled so that they learn at the same relative rate (reference section 9).
+all layers are scaled so that they learn at the same relative rate (reference section 9). Products
+are of full float32 precision, whatever the network is trained with.
 """
 
 import functools
@@ -112,7 +113,7 @@ def _seen(network: nn.Module, params: Params, x: jax.Array, name: str) -> dict[s
     if context.module.name == name and context.method_name == "__call__":
       seen.update(input=args[0], output=output, layer=context.module)
     return output
-  with nn.intercept_methods(look):
+  with jax.default_matmul_precision("float32"), nn.intercept_methods(look):
     network.apply({"params": params}, x)
   return seen
 
@@ -138,7 +139,8 @@ def _ratios(
 ) -> tuple[jax.Array, jax.Array]:
   """Root mean square of each layer's gradients over that of its weights, and std of the output."""
   def output(some: Params) -> jax.Array:
-    return network.apply({"params": {**params, **some}}, x)[0]
+    with jax.default_matmul_precision("float32"):
+      return network.apply({"params": {**params, **some}}, x)[0]
   y, pull_back = jax.vjp(output, {name: params[name] for name in names})
   gradients, = pull_back(jax.random.normal(key, y.shape))
   size = lambda layers, name: jnp.sqrt(jnp.mean(jnp.square(layers[name]["kernel"])))

@@ -6,12 +6,13 @@ import subprocess
 import sys
 
 from PIL import Image
+import pytest
 
-ROOT = pathlib.Path(__file__).parents[2]
 HEADER = b"\0\0\0\x18ftypheic"
 STAND_IN = '''
 import io
 from PIL import Image
+import pytest
 
 def register_heif_opener():
   def opened(file, name=None):
@@ -32,7 +33,10 @@ print(survey.line(train.about))
 '''
 
 
-def test_heic_is_read_where_its_reader_is_installed(tmp_path: pathlib.Path) -> None:
+def test_heic_is_read_where_its_reader_is_installed(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
   (tmp_path / "pillow_heif.py").write_text(STAND_IN)
   for name in ("a/0.png", "a/1.HEIC", "b/2.heif", "b/3.jpg", "b/4.heic"):
     place = tmp_path / "mine" / name
@@ -42,7 +46,6 @@ def test_heic_is_read_where_its_reader_is_installed(tmp_path: pathlib.Path) -> N
       place.write_bytes(HEADER + place.read_bytes())
   done = subprocess.run(
       [sys.executable, "-c", CODE, tmp_path / "mine"], text=True, capture_output=True, check=True,
-      env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
   )
   pixel, line = done.stdout.splitlines()[-2:]
   assert pixel == "[10, 200, 30]"

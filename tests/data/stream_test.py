@@ -100,7 +100,7 @@ def test_workers_end_with_the_program(kind: int, workers: int) -> None:
   """Each ends by itself, so that a second one tells nothing more of the first two kinds."""
   code = f"import {__name__} as test; test.read_until_interrupted({workers})"
   process = subprocess.Popen(
-      [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
+      [sys.executable, "-c", code], cwd=ROOT,
       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
   )
   assert process.stdout.readline() == "reading\n"

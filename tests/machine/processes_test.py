@@ -42,8 +42,7 @@ def start(
   """The program, judging little; signals reach it where `python` is the real one."""
   count = f"--xla_force_host_platform_device_count={devices}"
   environment = os.environ | {
-      "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {count}",
-      "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT),
+      "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {count}", "PYTHONUNBUFFERED": "1",
   }
   return subprocess.Popen(
       [python, "-m", "tests.machine.little_judged", "--config=configs/digits.py", *flags],

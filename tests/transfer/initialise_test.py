@@ -1,5 +1,8 @@
 """Tests of data-dependent initialisation (Kraehenbuehl et al.; reference section 9)."""
 
+from collections.abc import Callable
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -140,6 +143,17 @@ def test_equalised_layers_learn_at_one_rate() -> None:
   scale = float(jnp.std(logits[1]) / jnp.std(logits[0]))
   np.testing.assert_allclose(logits[1], scale * logits[0], atol=1e-4)
   assert new["fc1"] is old["fc1"]
+
+
+@pytest.mark.parametrize("function, names", [
+    (initialise._moments, "fc1"), (initialise._input, "fc2"), (initialise._ratios, ("fc1", "fc2")),
+])
+def test_products_are_of_full_precision(function: Callable, names: str | tuple[str, ...]) -> None:
+  x, last = images(), () if isinstance(names, str) else (jax.random.key(0),)
+  arguments = (PERCEPTRON, start(PERCEPTRON, x), x, names, *last)
+  text = str(jax.make_jaxpr(function, static_argnums=(0, 3))(*arguments))
+  found = re.findall(r"precision=\(?(?:Precision\.)?(\w+)", text)
+  assert found and set(found) == {"HIGHEST"}
 
 
 def test_the_unit_scale_of_frozen_layers_is_a_power_of_two() -> None:

@@ -160,10 +160,7 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: pathlib.Path) -> None:
       "  print(pool.submit(os.getpid).result(), flush=True)\n"
       "  time.sleep(60)\n"
   )
-  environment = os.environ | {"PYTHONPATH": os.getcwd()}
-  parent = subprocess.Popen(
-      [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment
-  )
+  parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
   worker = int(parent.stdout.readline())
   parent.kill()
   parent.wait()
