@@ -39,6 +39,7 @@ def get_config(argument: str = "") -> ml_collections.ConfigDict:
   config.stop_epoch = 0  # end here, on the schedule of `epochs`; 0: at the end
   config.steps_per_dispatch = 100  # at most; one scan on the device
   config.save_every = 5  # epochs between checkpoints for resuming
+  config.save_seconds = 10.0  # at least, between them; other epochs are passed over
   config.data.flip = True
 
   config.optim = ml_collections.ConfigDict()

@@ -46,6 +46,7 @@ TINY = {
     "batch_size": 250,  # 5 steps an epoch
     "epochs": 1,
     "calibration_steps": 3,
+    "save_seconds": 0.0,
     "eval.images": 100,
     "eval.references": 200,
     "eval.samples": 100,

@@ -137,6 +137,11 @@ def joined_rows(rows: np.ndarray) -> np.ndarray:
   return multihost_utils.process_allgather(rows, tiled=True)
 
 
+def of_first(number: float) -> float:
+  """Process 0's number."""
+  return float(arrays_of_first(np.float64(number)))
+
+
 def arrays_of_first(tree: chex.ArrayTree) -> chex.ArrayTree:
   """Process 0's numpy arrays, bit for bit; the others give some of the same shapes and types."""
   if count() == 1:

@@ -56,6 +56,7 @@ def voc(job: str, source: str) -> ml_collections.ConfigDict:
   config.stop_epoch = 0  # end here, on the schedule of `epochs`; 0: at the end
   config.steps_per_dispatch = 20  # at most; one scan on the device, whose batches wait there
   config.save_every = 5  # epochs between checkpoints for resuming
+  config.save_seconds = 10.0  # at least, between them; other epochs are passed over
   config.train_split, config.test_split = "trainval", "test"  # or train, val
   config.data.name = "voc"
   config.data.year = 2007  # or 2012; config.data.path: the devkit or the folder of its tars
@@ -121,9 +122,10 @@ def validate(config: ml_collections.ConfigDict) -> None:
 def _validate_training(config: ml_collections.ConfigDict) -> None:
   """Raises ValueError for a field that is out of range of a job that trains a network."""
   check_least(config, {
-      "epochs": 0, "stop_epoch": 0, "steps_per_dispatch": 1, "save_every": 1, "eval.every": 1,
-      "frozen": 0, "crop": 0, "init_images": 1, "optim.drop_every": 0, "optim.momentum": 0,
-      "optim.weight_decay": 0, "optim.bias_rate": 0, "optim.clip": 0, "model.dropout": 0,
+      "epochs": 0, "stop_epoch": 0, "steps_per_dispatch": 1, "save_every": 1, "save_seconds": 0,
+      "eval.every": 1, "frozen": 0, "crop": 0, "init_images": 1, "optim.drop_every": 0,
+      "optim.momentum": 0, "optim.weight_decay": 0, "optim.bias_rate": 0, "optim.clip": 0,
+      "model.dropout": 0,
   })
   for name in ("rate", "drop"):
     if not 0 < config.optim[name] <= 1:

@@ -12,8 +12,8 @@ from bigan_jax.settings.training import data_section
 LAST_SEED = 2**32 - 1  # NumPy takes no more, and JAX drops the rest.
 PRECISIONS = ("float32", "tf32", "bfloat16")
 FREE_TO_CHANGE = (  # when a run is continued: fields that its results do not depend on
-    "data_dir", "stop_epoch", "steps_per_dispatch", "save_every", "eval.every", "eval.best",
-    "eval.anomaly", "eval.quality", "data.path", "data.accept_change", "data.classes",
+    "data_dir", "stop_epoch", "steps_per_dispatch", "save_every", "save_seconds", "eval.every",
+    "eval.best", "eval.anomaly", "eval.quality", "data.path", "data.accept_change", "data.classes",
     "data.resident_gb", "data.workers", "proposals.cache_dir",
 )
 BEFORE = {  # what runs from before these fields are: continued as such, and not otherwise
@@ -84,7 +84,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
   """Raises ValueError, in one sentence, for the first field that is out of range."""
   check_least(config, {
       "batch_size": 2, "epochs": 0, "stop_epoch": 0, "alternating": 0, "steps_per_dispatch": 1,
-      "calibration_steps": 1, "save_every": 1, "eval.every": 1, "eval.images": 0,
+      "calibration_steps": 1, "save_every": 1, "save_seconds": 0, "eval.every": 1, "eval.images": 0,
       "eval.references": 0, "eval.samples": 100, "eval.quality": 0, "model.latent_dim": 1,
       "model.G.width": 1, "model.E.width": 1, "model.D.width": 1, "model.E.hidden": 1,
       "model.D.hidden": 0, "model.G.kernel": 2, "optim.weight_decay": 0, "optim.warmup_epochs": 0,

@@ -49,6 +49,7 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.steps_per_dispatch = 100  # at most; one scan on the device
   config.calibration_steps = 1000  # before each evaluation (reference section 6)
   config.save_every = 5  # epochs between checkpoints for resuming
+  config.save_seconds = 10.0  # at least, between them; other epochs are passed over
 
   config.data = data_section()
   config.optim = _optim(recipe)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 import contextlib
 import signal
+import time
 from typing import Any, NamedTuple
 
 from absl import logging
@@ -60,15 +61,16 @@ def fit(job: Job, interrupted: Flag) -> Any:
   run.rewind(restored[0] if restored else -1)
   step, state = restored or (0, job.start)
   print(job.greeting(step))
-  state = parallel.replicate(state)
+  state, saved = parallel.replicate(state), time.monotonic()
   with contextlib.closing(job), console.progress_bar(when, step, batch_size) as bar:
     while True:
       if when.evaluates_at(step) and not run.has_row(step) and not interrupted():
         with progress.paused(bar):
           job.evaluate(state, step, interrupted)
       stop = interrupted() or step >= when.last_step
-      if when.saves_at(step) or stop:
+      if stop or when.saves_at(step, processes.of_first(time.monotonic() - saved)):
         save(run, step, parallel.unreplicate(state))
+        saved = time.monotonic()
       if stop:
         break
       n = when.steps_to_dispatch(step)

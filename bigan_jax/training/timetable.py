@@ -14,6 +14,7 @@ class Timetable(NamedTuple):
   evaluate_every: int
   save_every: int
   dispatch: int
+  save_seconds: float = 0
 
   @property
   def last_step(self) -> int:
@@ -25,9 +26,11 @@ class Timetable(NamedTuple):
     chosen = (0, 1, self.epochs - self.epochs // 2, self.stop_epoch)
     return not rest and (epoch in chosen or epoch % self.evaluate_every == 0)
 
-  def saves_at(self, step: int) -> bool:
+  def saves_at(self, step: int, seconds: float) -> bool:
+    """Whether a state is saved that comes so many seconds after the last that was."""
     epoch, rest = divmod(step, self.steps_per_epoch)
-    return not rest and (epoch % self.save_every == 0 or self.evaluates_at(step))
+    due = epoch % self.save_every == 0 and seconds >= self.save_seconds
+    return not rest and (due or self.evaluates_at(step))
 
   def steps_to_dispatch(self, step: int) -> int:
     """How many steps to run next: up to `dispatch`, never across the end of an epoch."""
@@ -42,5 +45,5 @@ def timetable(config: ml_collections.ConfigDict, images: int) -> Timetable:
   even = max(n for n in range(1, most + 1) if steps % n == 0)
   return Timetable(
       steps, config.epochs, config.stop_epoch or config.epochs, config.eval.every,
-      config.save_every, even if 4 * even >= most else most,
+      config.save_every, even if 4 * even >= most else most, config.save_seconds,
   )

@@ -23,7 +23,7 @@ OUT_OF_RANGE = [
     ("stop_epoch", -1, "at least 0"),
     ("steps_per_dispatch", 0, "at least 1"),
     ("calibration_steps", 0, "at least 1"),
-    ("save_every", 0, "at least 1"),
+    ("save_every", 0, "at least 1"), ("save_seconds", -1.0, "at least 0"),
     ("eval.every", 0, "at least 1"),
     ("eval.images", -1, "at least 0"),
     ("eval.references", -5, "at least 0"),

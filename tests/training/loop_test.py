@@ -147,11 +147,20 @@ def test_a_run_leaves_what_it_should(expected: Result) -> None:
   assert len(expected.pictures) == 2 * 6
 
 
-def test_the_same_run_gives_the_same_bits(
-    config: ml_collections.ConfigDict, expected: Result, tmp_path: pathlib.Path
+def saved(path: pathlib.Path) -> list[int]:
+  """The steps of all checkpoints."""
+  return sorted(int(folder.name) for folder in (path / "checkpoints").iterdir())
+
+
+def test_the_same_run_gives_the_same_bits_however_seldom_it_saves(
+    config: ml_collections.ConfigDict, straight: pathlib.Path, expected: Result,
+    tmp_path: pathlib.Path,
 ) -> None:
-  jobs.train(config, str(tmp_path))
+  seldom = config.copy_and_resolve_references()
+  seldom.save_seconds = 1e9
+  jobs.train(seldom, str(tmp_path))
   assert_same(read(tmp_path, config), expected)
+  assert (saved(straight), saved(tmp_path)) == ([25, 30], [20, 30])
 
 
 def test_the_same_command_after_the_end_changes_nothing(
@@ -206,8 +215,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(
   with pytest.MonkeyPatch.context() as patch:
     signal_at(patch, place, call)
     jobs.train(config, str(tmp_path))
-  saved = sorted(int(p.name) for p in (tmp_path / "checkpoints").iterdir())
-  assert saved[-1] == step and len(run_folders.rows(tmp_path)) == rows
+  assert saved(tmp_path)[-1] == step and len(run_folders.rows(tmp_path)) == rows
   jobs.train(config, str(tmp_path))
   assert_same(read(tmp_path, config), expected)
 

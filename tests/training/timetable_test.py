@@ -17,7 +17,13 @@ def test_evaluations_are_at_0_1_every_so_many_the_middle_and_the_end() -> None:
   when = Timetable(4, epochs=70, stop_epoch=70, evaluate_every=25, save_every=30, dispatch=4)
   assert when.last_step == 280
   assert at(280, when, when.evaluates_at) == [0, 1, 25, 35, 50, 70]
-  assert at(280, when, when.saves_at) == [0, 1, 25, 30, 35, 50, 60, 70]
+  assert at(280, when, lambda step: when.saves_at(step, 0)) == [0, 1, 25, 30, 35, 50, 60, 70]
+
+
+def test_a_save_that_comes_too_soon_is_left_out_but_for_what_is_judged() -> None:
+  when = Timetable(4, 70, 70, evaluate_every=25, save_every=30, dispatch=4, save_seconds=9)
+  assert at(280, when, lambda step: when.saves_at(step, 8.9)) == [0, 1, 25, 35, 50, 70]
+  assert at(280, when, lambda step: when.saves_at(step, 9)) == [0, 1, 25, 30, 35, 50, 60, 70]
 
 
 def test_the_middle_is_the_end_of_the_constant_phase() -> None:
