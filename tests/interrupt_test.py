@@ -98,6 +98,14 @@ class Terminal:
     os.close(self._ours)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _heard() -> Iterator[None]:
+  """Programs hear Ctrl-C, though tests may run behind nohup or &, whose programs ignore it."""
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def terminal() -> Iterator[Callable[..., Terminal]]:
   """Starts programs: `terminal("python", "-m", ...)`."""
