@@ -109,10 +109,11 @@ def test_the_score_is_d_xx_s_and_stays_in_the_run_folder(
   back = np.asarray(model.G(model.E(x)[0]))
   expected = np.abs(hidden(x) - hidden(back)).sum(axis=1)
   np.testing.assert_allclose(found["alad"], expected, rtol=1e-4)
-  assert scores.ALAD in scores.available(model) and np.ptp(expected) > 0
+  assert fitting.choose(model, "") == scores.ALAD and np.ptp(expected) > 0
   export.export(str(run), str(tmp_path / "model"), ("safetensors",))
   out = bigan_jax.load(str(tmp_path / "model"))
   assert set(out.sizes) == set("GED") and out.D_xx is None
+  assert fitting.choose(out, "") == "combined"
   np.testing.assert_allclose(out.G(out.E(x)[0]), back, rtol=1e-4, atol=1e-5)
   with pytest.raises(ValueError, match="alad is D_xx's, which stays in the run folder: name that"):
     fitting.choose(out, "alad")

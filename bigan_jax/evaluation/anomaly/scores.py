@@ -29,7 +29,7 @@ TITLES = {
 }
 ALAD = "alad"  # of a D_xx, which most networks do not come with
 COMBINED = ("pixels", "neighbours", "cosine")  # those that `combined` is of
-PREFERRED = ("combined", "discriminator")  # the first that there is (docs/anomaly.md)
+PREFERRED = ("alad", "combined", "discriminator")  # the first that there is (docs/anomaly.md)
 FEATURES = "e-"  # beside the scores: what `neighbours` and `cosine` compare
 
 
