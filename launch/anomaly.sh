@@ -4,12 +4,13 @@
 #
 #   launch/anomaly.sh OUT DATASET [flags of bigan_jax.main ...]
 #   SEEDS="0 1 2" LABELS="1 4 5 7 9" EPOCHS=20 launch/anomaly.sh runs/anomaly mnist
-#   LABELS="0 1 7 8" EPOCHS=100 launch/anomaly.sh runs/anomaly cifar10 --config.model.E.width=32
+#   LABELS="0 1 7 8" RECIPE=modern launch/anomaly.sh runs/anomaly cifar10 --config.model.E.width=32
 #
 # DATASET is mnist, of which each of LABELS is left out in turn and is the anomaly (AUPR), or
 # cifar10, of which each is trained on alone and all others are anomalies (AUROC). LABELS are
 # numbers, all ten by default; METHODS="bigan untrained" are objectives, such as alad, and BiGAN's
-# networks as they are before training; CONFIG is another file. Training is judged by few samples,
+# networks as they are before training; RECIPE is none, or one of the config's, of which METHOD-RECIPE
+# is the name below; CONFIG is another file. Training is judged by few samples,
 # since that is not what this is about. Each class is also judged without any network.
 #
 # OUT/DATASET/METHOD/LABEL-SEED are the run folders, scores/METHOD/LABEL-SEED beside them what
@@ -45,13 +46,14 @@ judge() {
 for seed in ${SEEDS:-0}; do
   for label in ${LABELS:-0 1 2 3 4 5 6 7 8 9}; do
     for method in ${METHODS:-bigan untrained}; do
-      own=()
+      own=() name=$method${RECIPE:+-$RECIPE}
       [[ $method != untrained ]] || own=(--config.epochs=0)
-      bigan --config="$config:${method/untrained/bigan}" --workdir="$folder/$method/$label-$seed" \
+      bigan --config="$config:${method/untrained/bigan}${RECIPE:+,recipe=$RECIPE}" \
+        --workdir="$folder/$name/$label-$seed" \
         --config.seed="$seed" --config.data.splits=test --config.data.$field="$label" \
         --config.eval.samples=1000 --config.calibration_steps=100 \
         ${EPOCHS:+--config.epochs="$EPOCHS"} "$@" ${own[@]+"${own[@]}"}
-      judge "$method" "$label-$seed"
+      judge "$name" "$label-$seed"
     done
   done
 done

@@ -46,6 +46,8 @@ class Model(NamedTuple):
     config: of the training run. step: after how many updates. metrics: the evaluation there.
     D_xx: of an ALAD's run folder, x and another picture of that shape -> (logits [B] of "twice x",
       the last hidden layer [B, ...]). None without one: exports have none.
+    turns: of an E that was asked for them (config.model.E.rotation), x as E takes it -> logits
+      [B, 4] of how many right angles it is turned by. None of any other.
   """
 
   E: Callable[[chex.Array], tuple[jax.Array, Activations]] | None
@@ -65,6 +67,7 @@ class Model(NamedTuple):
   step: int
   metrics: dict[str, Any]
   D_xx: Callable[[chex.Array, chex.Array], tuple[jax.Array, jax.Array]] | None = None
+  turns: Callable[[chex.Array], jax.Array] | None = None
 
   def __repr__(self) -> str:
     """Six lines at most."""
@@ -122,6 +125,13 @@ def judge_twins(
   return logits, activations[network.feature_layer]
 
 
+def tell_turns(network: nn.Module, variables: chex.ArrayTree, x: jax.Array) -> jax.Array:
+  """x [B, S, S, C] -> E's logits [B, 4] of its turns, which in test mode it does not give."""
+  _, activations = judge(network, variables, x)
+  hidden = activations[network.feature_layer].reshape(len(x), -1)
+  return jnp.matmul(hidden, variables["params"]["out_turns"]["kernel"], precision="highest")
+
+
 def read(path: str, step: str | int = "latest") -> pretrained.Pretrained:
   """All networks of a run folder or an exported one, here or on the Hub; errors as pretrained.read.
 
@@ -167,11 +177,14 @@ def assemble(found: pretrained.Pretrained, path: str) -> Model:
   variables = jax.device_put(variables)
   how, model = files.view(config), config.model
   image_shape, z_shape = tuple(model.image_shape), (model.latent_dim,)
-  E, layers = None, {}
+  E, turns, layers = None, None, {}
   if "E" in variables:
     run = functools.partial(encode, networks.E, latents.kind(model), variables["E"])
     E = _checked(run, "E", {"x": how.shape})
     layers = layer_shapes(networks.E, variables["E"], how.shape)
+    if "out_turns" in variables["E"]["params"]:
+      run = functools.partial(tell_turns, networks.E, variables["E"])
+      turns = _checked(run, "turns", {"x": how.shape})
   G = _checked(functools.partial(generate, networks.G, variables["G"]), "G", {"z": z_shape})
   D = _no_discriminator(path, config.objective)
   if "D" in variables:
@@ -186,7 +199,7 @@ def assemble(found: pretrained.Pretrained, path: str) -> Model:
   return Model(
       E, G, D, functools.partial(pictures.preprocess, how=how), how, how.value_range, how.shape,
       image_shape, model.latent_dim, layers, sizes, networks.E.feature_layer,
-      networks.D.feature_layer, config, step, metrics, D_xx,
+      networks.D.feature_layer, config, step, metrics, D_xx, turns,
   )
 
 

@@ -12,6 +12,7 @@ import pytest
 import bigan_jax
 from bigan_jax import export, models
 from bigan_jax.data import batches, fake
+from bigan_jax.evaluation.anomaly import scores
 from bigan_jax.models import spectral
 from bigan_jax.runs import checkpoints
 from bigan_jax.training import learner, parallel
@@ -134,10 +135,25 @@ def test_exports_and_runs_load_alike(
   near = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
   near(model.E(x)[0], code)
   near(model.G(z), run.G(z))
+  near(model.turns(x), run.turns(x))
   near(model.D(x, z)[0], run.D(x, z)[0])
   assert run.D(x, z)[0].shape == (4, 3) and np.std(run.D(x, z)[0], axis=0).min() > 0
   card = (tmp_path / "model" / "README.md").read_text()
   assert "The code are the logits, about as z of N(0, I)." in card and "tanh" not in card
+
+
+def test_how_a_picture_is_turned_is_a_score(straight: pathlib.Path) -> None:
+  model = bigan_jax.load(str(straight))
+  images = np.random.RandomState(0).randint(256, size=(5, 8, 8, 3))
+  kernel = checkpoints.restore_network(str(straight), "E")[0]["params"]["out_turns"]["kernel"]
+  expected = np.zeros(5)
+  for k in range(4):
+    x = np.float32(np.rot90(images, k, axes=(1, 2)) / 127.5 - 1)
+    logits = np.asarray(model.E(x)[1]["fc"]) @ kernel
+    expected += (np.log(np.exp(logits).sum(axis=1)) - logits[:, k]) / 4
+  found = scores.measure(model, images.astype(np.uint8))["turns"]
+  np.testing.assert_allclose(found, expected, rtol=1e-4)
+  assert "turns" in scores.available(model) and np.ptp(expected) > 0
 
 
 def test_biases_of_d_come_back(straight: pathlib.Path, tmp_path: pathlib.Path) -> None:

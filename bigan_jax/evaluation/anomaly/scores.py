@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from bigan_jax.data.preprocess import Range, shrink, to_native
 from bigan_jax.exchange import loaded
+from bigan_jax.models.layers import TURNS
 
 EGBAD_WEIGHT = 0.1  # of D's features; the rest is of pixels (EGBAD's code)
 TITLES = {
@@ -24,6 +25,7 @@ TITLES = {
     "code": "mean |E(x) - E(x')|",
     "neighbours": "mean distance of E's last hidden layer to the nearest normal pictures",
     "cosine": "mean of 1 - cosine of E's last hidden layer and the nearest normal pictures'",
+    "turns": "mean cross-entropy of E's answers to how the picture is turned, of all four turns",
     "alad": "ALAD: sum |f(x, x) - f(x, x')| of D_xx's last hidden layer",
     "combined": "mean of pixels, neighbours and cosine, standardised by held-out normal pictures",
 }
@@ -52,6 +54,7 @@ def available(model: loaded.Model) -> tuple[str, ...]:
   lacking = set() if judged else {"features", "egbad", "discriminator"}
   lacking |= set() if model.encoder_shape == model.image_shape else {"code"}
   lacking |= set() if model.D_xx else {"alad"}
+  lacking |= set() if model.turns else {"turns"}
   return tuple(name for name in TITLES if name not in lacking)
 
 
@@ -79,7 +82,8 @@ def measure(model: loaded.Model, images: chex.Array) -> dict[str, jax.Array]:
   x = _native(images, model.value_range, model.image_shape[0])
   if model.E is None:
     return {"discriminator": discriminator(model.D(x)[0])}
-  code, layers = model.E(_native(images, model.value_range, 0))
+  seen = _native(images, model.value_range, 0)
+  code, layers = model.E(seen)
   back = model.G(code)
   found = {"pixels": mean_distance(x, back), FEATURES: layers[model.feature_layer].reshape(
       len(images), -1)}
@@ -92,6 +96,8 @@ def measure(model: loaded.Model, images: chex.Array) -> dict[str, jax.Array]:
     found["features"] = mean_distance(f, f_back)
     found["egbad"] = egbad(Look(x, back), f, f_back, model.value_range)
     found["discriminator"] = discriminator(logits)
+  if model.turns:
+    found["turns"] = turns([model.turns(jnp.rot90(seen, k, axes=(1, 2))) for k in range(TURNS)])
   if model.D_xx:
     found["alad"] = distance(model.D_xx(x, x)[1], model.D_xx(x, back)[1])
   return found
@@ -125,6 +131,13 @@ def discriminator(logits: jax.Array) -> jax.Array:
     logits: [B], or [B, 3] of a D in parts, which are summed, as in its loss.
   """
   return jnp.sum(jax.nn.softplus(-logits).reshape(len(logits), -1), axis=1)
+
+
+@jax.jit
+def turns(answers: list[jax.Array]) -> jax.Array:
+  """Mean cross-entropy of logits [B, 4], of which the k-th are of pictures turned k times: [B]."""
+  told = [jax.nn.log_softmax(logits)[:, k] for k, logits in enumerate(answers)]
+  return -jnp.mean(jnp.stack(told), axis=0)
 
 
 @functools.partial(jax.jit, static_argnames="k")

@@ -33,7 +33,7 @@ def start(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
   program, log = tmp_path / "python", tmp_path / "log"
   program.write_text(FAKE)
   program.chmod(0o755)
-  for name in ("SEEDS", "EPOCHS", "METHODS", "LABELS", "CONFIG"):
+  for name in ("SEEDS", "EPOCHS", "METHODS", "LABELS", "CONFIG", "RECIPE"):
     monkeypatch.delenv(name, raising=False)
   def run(*words: str, status: int = 0, **given: str) -> list[str]:
     log.unlink(missing_ok=True)
@@ -78,6 +78,15 @@ def test_one_class_is_trained_on_and_nothing_is_done_twice(
   os.utime(tmp_path / "OUT/cifar10/bigan/7-1/metrics.jsonl", (2e9, 2e9))
   again = [line for line in start("OUT", "cifar10", **chosen) if "bigan_jax.anomaly" in line]
   assert len(again) == 1 and "--model=OUT/cifar10/bigan/7-1 " in again[0]
+
+
+def test_a_recipe_lies_beside_the_default(start: Callable) -> None:
+  lines = start("OUT", "cifar10", LABELS="7", RECIPE="modern", METHODS="bigan untrained")
+  for line, method in ((lines[0], "bigan"), (lines[2], "untrained")):
+    assert (" --config=configs/cifar10.py:bigan,recipe=modern"
+            f" --workdir=OUT/cifar10/{method}-modern/7-0 ") in line
+  assert lines[1] == ("-m bigan_jax.anomaly --model=OUT/cifar10/bigan-modern/7-0"
+                      " --out=OUT/cifar10/scores/bigan-modern/7-0 --force")
 
 
 def test_another_set_is_refused(start: Callable) -> None:
