@@ -77,9 +77,9 @@ def main(argv: Sequence[str]) -> None:
   given = pair(values.normal, values.images)
   model = loaded.load(values.model, values.step)
   options = fitting.Options(values.score or "", values.contamination, values.neighbours)
-  fitting.choose(model, options.score)
+  fitting.check_score(model, options.score)
   able = scores.available(model)
-  if set(scores.TITLES) - set(able) - {scores.ALAD}:
+  if set(scores.TITLES) - set(able) - {scores.ALAD, scores.TURNED}:
     print(f"{values.model} allows these scores alone: {', '.join(able)}.")
   warnings.filterwarnings("ignore", module=r"PIL\.")  # On large pictures and odd metadata.
   out = pathlib.Path(values.out).expanduser()

@@ -13,7 +13,7 @@ import pytest
 import bigan_jax
 from bigan_jax import export, import_official, models
 from bigan_jax.data.batch import Batch
-from bigan_jax.evaluation.anomaly import fitting, scores
+from bigan_jax.evaluation.anomaly import fitting, normal, scores
 from bigan_jax.runs import checkpoints
 from bigan_jax.settings import rules
 from bigan_jax.training import learner
@@ -96,12 +96,12 @@ def test_the_score_is_d_xx_s_and_stays_in_the_run_folder(
     run: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
   model = bigan_jax.load(str(run))
-  images = np.random.RandomState(0).randint(256, size=(5, 8, 8, 1)).astype(np.uint8)
+  images = np.random.RandomState(0).randint(256, size=(12, 8, 8, 1)).astype(np.uint8)
   found = scores.measure(model, images)
   x = np.float32(images) / 255
   D_xx = checkpoints.restore_network(str(run), "D_xx")[0]["params"]
   def hidden(other: np.ndarray) -> np.ndarray:
-    h = np.concatenate([x, other], axis=1).reshape(5, -1)
+    h = np.concatenate([x, other], axis=1).reshape(12, -1)
     for name in ("fc1", "fc2"):
       h = h @ D_xx[name]["kernel"] + D_xx[name]["bias"]
       h = np.where(h > 0, h, 0.2 * h)
@@ -109,14 +109,14 @@ def test_the_score_is_d_xx_s_and_stays_in_the_run_folder(
   back = np.asarray(model.G(model.E(x)[0]))
   expected = np.abs(hidden(x) - hidden(back)).sum(axis=1)
   np.testing.assert_allclose(found["alad"], expected, rtol=1e-4)
-  assert fitting.choose(model, "") == scores.ALAD and np.ptp(expected) > 0
+  assert fitting.default(normal.fit(jax.device_get(found), 5)) == scores.ALAD
+  assert np.ptp(expected) > 0
   export.export(str(run), str(tmp_path / "model"), ("safetensors",))
   out = bigan_jax.load(str(tmp_path / "model"))
   assert set(out.sizes) == set("GED") and out.D_xx is None
-  assert fitting.choose(out, "") == "combined"
   np.testing.assert_allclose(out.G(out.E(x)[0]), back, rtol=1e-4, atol=1e-5)
   with pytest.raises(ValueError, match="alad is D_xx's, which stays in the run folder: name that"):
-    fitting.choose(out, "alad")
+    fitting.check_score(out, "alad")
 
 
 def test_a_bigan_has_no_such_score(
@@ -124,7 +124,7 @@ def test_a_bigan_has_no_such_score(
 ) -> None:
   saved_run(tiny(), tmp_path)
   with pytest.raises(ValueError, match="alad is D_xx's, which bigan does not train: train with"):
-    fitting.choose(bigan_jax.load(str(tmp_path)), "alad")
+    fitting.check_score(bigan_jax.load(str(tmp_path)), "alad")
 
 
 @pytest.mark.parametrize("name, value", [

@@ -1,20 +1,23 @@
 """A score, what normal pictures get, and the threshold that follows."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from bigan_jax.evaluation.anomaly import measuring, normal, scores
 from bigan_jax.exchange import loaded
+from bigan_jax.models.layers import TURNS
 from bigan_jax.settings.arguments import nearest
 
 CONTAMINATION, NEIGHBOURS = 0.05, 5  # where nobody says otherwise
+BLIND = 0.9 * math.log(TURNS)  # cross-entropy of an E that cannot tell how a picture is turned
 
 
 class Options(NamedTuple):
   """What a person chooses.
 
-  score: of `scores.TITLES`; "": the best that the networks allow.
+  score: of `scores.TITLES`; "": see `default`.
   contamination: share of the normal pictures that may lie above the threshold.
   neighbours: how many normal pictures the scores `neighbours` and `cosine` look at.
   """
@@ -46,11 +49,12 @@ def fit(
     ValueError: too few pictures; the networks do not allow the score, or hold NaN or infinity.
   """
   check_contamination(options.contamination)
-  score = choose(model, options.score)
+  check_score(model, options.score)
   count = len(source.names)
   used = min(count, most(model))
   measured = measuring.measure(model, source, np.arange(used) * count // used, title=title)
   found = normal.fit(measured.scores, options.neighbours)
+  score = options.score or default(found)
   limit = float(np.quantile(found.held_out[score], 1 - options.contamination))
   return Fitted(score, found, limit), measured
 
@@ -60,12 +64,18 @@ def most(model: loaded.Model) -> int:
   return normal.most(int(np.prod(model.layers.get(model.feature_layer, (0,)))))
 
 
-def choose(model: loaded.Model, score: str) -> str:
-  """A score by its name, or the default where that is empty.
+def default(found: normal.Normal) -> str:
+  """The score that counts where nobody chose one: the first of `scores.PREFERRED` that there is.
 
-  Raises:
-    ValueError: there is none of that name, or the networks do not allow it.
+  `turns` only where E knows how normal pictures are turned: of textures, say, nobody does.
   """
+  mean, _ = found.scales.get(scores.TURNED, (math.inf, 0))
+  unfit = {scores.TURNED} if mean > BLIND else set()
+  return next(name for name in scores.PREFERRED if name in found.held_out and name not in unfit)
+
+
+def check_score(model: loaded.Model, score: str) -> None:
+  """Raises ValueError for a score that there is not, or that the networks do not allow; not ""."""
   able, players = scores.available(model), " and ".join(sorted(model.sizes))
   if score and score not in scores.TITLES:
     raise ValueError(f"Unknown score {score!r}: {nearest(score, tuple(scores.TITLES))}")
@@ -74,10 +84,12 @@ def choose(model: loaded.Model, score: str) -> str:
                      "folder.")
   if score == scores.ALAD and not model.D_xx:
     raise ValueError(f"The score {score} is D_xx's, which {_without_D_xx(model)}.")
+  if score == scores.TURNED and not model.turns:
+    raise ValueError(f"The score {score} is of an E that was asked how pictures are turned: train"
+                     f" with recipe=modern, or choose from {', '.join(able)}.")
   if score and score not in able:
     raise ValueError(f"The score {score} cannot be had of {players} of {model.config.objective}: "
                      f"choose from {', '.join(able)}.")
-  return score or scores.default(model)
 
 
 def _without_D_xx(model: loaded.Model) -> str:

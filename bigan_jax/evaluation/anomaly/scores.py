@@ -29,9 +29,9 @@ TITLES = {
     "alad": "ALAD: sum |f(x, x) - f(x, x')| of D_xx's last hidden layer",
     "combined": "mean of pixels, neighbours and cosine, standardised by held-out normal pictures",
 }
-ALAD = "alad"  # of a D_xx, which most networks do not come with
+ALAD, TURNED = "alad", "turns"  # of a D_xx, of an E that was asked: most networks lack both
 COMBINED = ("pixels", "neighbours", "cosine")  # those that `combined` is of
-PREFERRED = ("alad", "combined", "discriminator")  # the first that there is (docs/anomaly.md)
+PREFERRED = (ALAD, TURNED, "combined", "discriminator")  # see fitting.default
 FEATURES = "e-"  # beside the scores: what `neighbours` and `cosine` compare
 
 
@@ -56,11 +56,6 @@ def available(model: loaded.Model) -> tuple[str, ...]:
   lacking |= set() if model.D_xx else {"alad"}
   lacking |= set() if model.turns else {"turns"}
   return tuple(name for name in TITLES if name not in lacking)
-
-
-def default(model: loaded.Model) -> str:
-  """The score that counts where nobody chose one."""
-  return next(name for name in PREFERRED if name in available(model))
 
 
 def look(model: loaded.Model, images: chex.Array) -> Look:

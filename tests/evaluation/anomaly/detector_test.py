@@ -9,7 +9,7 @@ import pytest
 from sklearn import base, exceptions, metrics, pipeline, preprocessing
 
 import bigan_jax
-from bigan_jax.evaluation.anomaly import normal, scores
+from bigan_jax.evaluation.anomaly import fitting, normal, scores
 from bigan_jax.exchange import loaded
 
 NORMALS, OTHERS = 40, 9
@@ -39,7 +39,7 @@ def detector(models: dict[str, loaded.Model]) -> bigan_jax.AnomalyDetector:
 def test_every_score_is_what_its_name_says(detector: bigan_jax.AnomalyDetector) -> None:
   model, images = detector.model_, pictures(OTHERS, 1)
   found = detector.scores(images)
-  assert set(found) == set(scores.TITLES) - {scores.ALAD}
+  assert set(found) == set(scores.TITLES) - {scores.ALAD, scores.TURNED}
   x = np.float32(images) / 255
   code, layers = model.E(x)
   back = np.asarray(model.G(code))
@@ -174,6 +174,13 @@ def test_in_a_pipeline(
   assert "score='pixels'" in repr(chain[-1])
 
 
+@pytest.mark.parametrize("cost, expected", [(0.9, "turns"), (1.3, "combined")])
+def test_turns_count_where_e_can_tell_them(cost: float, expected: str) -> None:
+  columns = np.random.RandomState(0).rand(40, 7).astype(np.float32)
+  measured = {"pixels": columns[:, 0], scores.FEATURES: columns, "turns": cost + columns[:, 1] / 50}
+  assert fitting.default(normal.fit(measured, 5)) == expected
+
+
 def test_networks_that_lack_a_player(models: dict[str, loaded.Model]) -> None:
   images = pictures(NORMALS, 0)
   gan = bigan_jax.AnomalyDetector(models["gan"]).fit(images)
@@ -186,6 +193,8 @@ def test_networks_that_lack_a_player(models: dict[str, loaded.Model]) -> None:
   assert list(found) == ["pixels", "code", "neighbours", "cosine", "combined"]
   with pytest.raises(ValueError, match="features cannot be had of E and G of autoencoder_l2: choo"):
     bigan_jax.AnomalyDetector(models["autoencoder_l2"], "features").fit(images)
+  with pytest.raises(ValueError, match="The score turns is of an E that was asked .* recipe=mod"):
+    bigan_jax.AnomalyDetector(models["bigan"], "turns").fit(images)
   with pytest.raises(ValueError, match="Unknown score 'pixel': did you mean 'pixels'"):
     bigan_jax.AnomalyDetector(models["gan"], "pixel").fit(images)
 
