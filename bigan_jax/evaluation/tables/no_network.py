@@ -31,7 +31,7 @@ def judge(run: pathlib.Path, out: pathlib.Path) -> None:
   usual, judged = (measured(measuring.read(source, range(len(source.names))))
                    for source in (found.normal, found.images))
   known = normal.fit(usual, fitting.NEIGHBOURS)
-  score = scores.PREFERRED[0]
+  score = fitting.default(known)
   limit = float(np.quantile(known.held_out[score], 1 - fitting.CONTAMINATION))
   verdict = verdicts.Verdict(
       found.images.names, normal.complete(known, judged), found.labels, score, limit, {}
