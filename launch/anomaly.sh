@@ -9,9 +9,9 @@
 # DATASET is mnist, of which each of LABELS is left out in turn and is the anomaly (AUPR), or
 # cifar10, of which each is trained on alone and all others are anomalies (AUROC). LABELS are
 # numbers, all ten by default; METHODS="bigan untrained" are objectives, such as alad, and BiGAN's
-# networks as they are before training; RECIPE is none, or one of the config's, of which METHOD-RECIPE
-# is the name below; CONFIG is another file. Training is judged by few samples,
-# since that is not what this is about. Each class is also judged without any network.
+# networks as they are before training; RECIPE is one of the config's, whose runs are METHOD-RECIPE
+# below; CONFIG is another file. Training is judged by few samples, since that is not what this is
+# about. Each class is also judged without any network.
 #
 # OUT/DATASET/METHOD/LABEL-SEED are the run folders, scores/METHOD/LABEL-SEED beside them what
 # bigan_jax.anomaly wrote: a list, a page. What is finished is not done again; delete a folder to

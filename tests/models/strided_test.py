@@ -203,3 +203,14 @@ def test_one_export_serves_all_platforms() -> None:
   exported = jax.export.export(jax.jit(everything), platforms=("cpu", "cuda", "tpu"))(x, kernel)
   assert exported.platforms == ("cpu", "cuda", "tpu")
   np.testing.assert_allclose(exported.call(x, kernel), everything(x, kernel), rtol=1e-10)
+
+
+@pytest.mark.parametrize("asked, expected", [
+    ("float32", "HIGHEST"), ("tensorfloat32", "HIGH"), ("bfloat16", "DEFAULT"),
+])
+def test_what_is_traced_once_is_not_shared_between_precisions(asked: str, expected: str) -> None:
+  x, kernel = jnp.zeros((2, 8, 8, 3)), jnp.zeros((5, 5, 3, 4))
+  loss = lambda x, kernel: strided.convolve(x, kernel, Window(2, 2)).sum()
+  with jax.default_matmul_precision(asked):
+    text = str(jax.make_jaxpr(jax.grad(loss, (0, 1)))(x, kernel))
+  assert set(re.findall(r"precision=\(?(?:Precision\.)?(\w+)", text)) == {expected}
