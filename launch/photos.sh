@@ -8,7 +8,7 @@
 # DATASET is cifar10 or tiny_imagenet, the name of a config; CONFIG is another file. The flags are
 # the training's, as --config.data.path=DIR. LAYERS="conv3 fc e" are those of E that are judged
 # (all); UNTRAINED="0 1 2" are the seeds of the untrained network, which has the shape of the first
-# method; RECIPE is paper, and SIZE=small is for a config that has it.
+# method; RECIPE is paper; SIZE=small is for a config that has it, then without the two regressors.
 #
 # OUT/DATASET/RECIPE/METHOD-SEED are the run folders, linear/METHOD-SEED and mlp/METHOD-SEED beside
 # them what linear_probe.py found: logistic regression and neighbours, and one hidden layer. What
@@ -23,7 +23,11 @@ need DATASET "$dataset" "$usage"
 shift 2
 recipe=${RECIPE:-paper}
 config=${CONFIG:-configs/$dataset.py}
-methods=${METHODS:-bigan gan latent_regressor joint_latent_regressor autoencoder_l2 autoencoder_l1}
+regressors="latent_regressor joint_latent_regressor"
+if [[ ${SIZE:-} == small ]]; then
+  regressors=  # E sees larger pictures than G makes.
+fi
+methods=${METHODS:-bigan gan $regressors autoencoder_l2 autoencoder_l1}
 untrained=${UNTRAINED:-0 1 2}
 folder=$out/$dataset/$recipe
 

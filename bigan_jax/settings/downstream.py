@@ -217,7 +217,7 @@ def _validate_probe(config: ml_collections.ConfigDict) -> None:
   whole = all(type(n) is int and 0 <= n <= LAST_SEED for n in seeds)
   if not seeds or len(set(seeds)) < len(seeds) or not whole:
     raise ValueError(f"config.baseline_seeds is {seeds}: give one or more different whole numbers"
-                     f" up to {LAST_SEED}, --config.baseline_seeds=(0,1,2).")
+                     f" up to {LAST_SEED}, --config.baseline_seeds=\"(0,1,2)\".")
   for name, value in (("features_gb", config.features_gb), ("mlp.drop", config.mlp.drop),
                       ("vote.temperature", config.vote.temperature)):
     if not value > 0:
