@@ -127,7 +127,7 @@ class AnomalyDetector(base.BaseEstimator):
 
     Raises:
       FileNotFoundError, ValueError: there is no such file, or it is another kind of file; it was
-        fitted with other networks, or the place of these is not known.
+        fitted with other networks, or the place of these is not known, or they lack its score.
     """
     fitted, about = normal.load(pathlib.Path(path).expanduser())
     if model is None and not about["model"]:
@@ -138,6 +138,7 @@ class AnomalyDetector(base.BaseEstimator):
         np.subtract(about["witness"], _witness(networks))).max() > ALIKE:
       raise ValueError(f"{path} was fitted with other networks, after {about['step']:,} updates: "
                        "give it those, or fit anew.")
+    fitting.check_score(networks, about["uses"])
     return found._keep(networks, fitting.Fitted(about["uses"], fitted, about["threshold"]))
 
   def _networks(self, step: int | None = None) -> loaded.Model:

@@ -5,7 +5,7 @@ if __name__ == "__main__":
 
   interrupts.end_at_once()
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 import csv
 import json
@@ -104,7 +104,7 @@ def table(judged: Sequence[Judged], dataset: str) -> list[tuple[str, ...]]:
 def _ours(
     judged: Sequence[Judged], title: str, measure: Callable[[Judged, np.ndarray], float]
 ) -> list[tuple[str, ...]]:
-  """A row for each method and score, the default one marked."""
+  """A row for each method and score; it says of how many runs a score was the default."""
   found: dict = defaultdict(lambda: defaultdict(list))
   for run in judged:
     for name, values in run.values.items():
@@ -112,10 +112,12 @@ def _ours(
   rows = []
   for method in dict.fromkeys(run.method for run in judged):
     own = [run for run in judged if run.method == method]
-    defaults, epochs = {run.default for run in own}, dict.fromkeys(run.epochs for run in own)
+    defaults, epochs = Counter(run.default for run in own), dict.fromkeys(run.epochs for run in own)
     for name in scores.TITLES:
       if cells := found.get((method, name)):
-        shown = f"{name} (default)" if name in defaults else name
+        count = defaults[name]
+        of = "" if count == len(own) else f" of {count} of {len(own)} runs"
+        shown = f"{name} (default{of})" if count else name
         means = [statistics.mean(values) for values in cells.values()]
         seeds = sorted({len(values) for values in cells.values()})
         rows.append((title, method, shown,

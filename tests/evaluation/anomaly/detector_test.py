@@ -125,6 +125,11 @@ def test_saved_and_read_again(
     bigan_jax.AnomalyDetector.load(path)
   with pytest.raises(ValueError, match="was fitted with other networks, after 10 updates"):
     bigan_jax.AnomalyDetector.load(path, models["bigan"]._replace(G=lambda z: z + 1))
+  bigan_jax.AnomalyDetector(models["bigan"], "egbad").fit(pictures(NORMALS, 0)).save(
+      tmp_path / "egbad.npz")
+  blind = models["bigan"]._replace(sizes={p: models["bigan"].sizes[p] for p in ("E", "G")})
+  with pytest.raises(ValueError, match="The score egbad cannot be had of E and G of bigan: choose"):
+    bigan_jax.AnomalyDetector.load(tmp_path / "egbad.npz", blind)
   (tmp_path / "torn.npz").write_bytes(path.read_bytes()[:500])
   with pytest.raises(ValueError, match="torn.npz is no detector, or damaged"):
     bigan_jax.AnomalyDetector.load(tmp_path / "torn.npz", models["bigan"])
@@ -174,10 +179,15 @@ def test_in_a_pipeline(
   assert "score='pixels'" in repr(chain[-1])
 
 
-@pytest.mark.parametrize("cost, expected", [(0.9, "turns"), (1.3, "combined")])
-def test_turns_count_where_e_can_tell_them(cost: float, expected: str) -> None:
-  columns = np.random.RandomState(0).rand(40, 7).astype(np.float32)
-  measured = {"pixels": columns[:, 0], scores.FEATURES: columns, "turns": cost + columns[:, 1] / 50}
+@pytest.mark.parametrize("cost, wrong, expected", [
+    (0.9, 0.2, "turns"), (1.3, 0, "combined"), (1.3, 0.2, "combined"),
+])
+def test_turns_count_where_e_can_tell_most_of_them(
+    cost: float, wrong: float, expected: str
+) -> None:
+  columns = np.random.RandomState(0).rand(100, 7).astype(np.float32)
+  turns = cost + columns[:, 1] / 50 + 10 * (columns[:, 2] < wrong)  # sure of it, and wrong
+  measured = {"pixels": columns[:, 0], scores.FEATURES: columns, "turns": turns}
   assert fitting.default(normal.fit(measured, 5)) == expected
 
 
