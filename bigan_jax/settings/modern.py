@@ -68,8 +68,8 @@ def _validate_game(config: ml_collections.ConfigDict) -> None:
            "optim.E_rate_factor": config.optim.E_rate_factor}
   for name, users in USERS.items():
     if given[name] and given[name] != PLAIN.get(name) and config.objective not in users:
-      raise ValueError(f"config.{name} is {given[name]!r}, for which {', '.join(users)} have a use,"
-                       f" but {config.objective} has none: leave it out.")
+      raise ValueError(f"config.{name} is {given[name]!r}, which {config.objective} has no use for"
+                       f" (only {', '.join(users)}): leave it out.")
   if config.views and not config.augment:
     raise ValueError("config.views shows D and E views of their own, but config.augment, which says"
                      ' what a view is, is "": give it such as --config.augment=flip,translation.')

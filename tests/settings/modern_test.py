@@ -98,7 +98,8 @@ def test_a_field_that_an_objective_has_no_use_for_is_refused(
   config = get("cifar10", objective)
   rules.validate(config)
   config.update_from_flattened_dict({name: value})
-  with pytest.raises(ValueError, match=f"config.{name} is .*{objective} has none: leave it out"):
+  sentence = rf"config.{name} is .*, which {objective} has no use for .only .*: leave it out"
+  with pytest.raises(ValueError, match=sentence):
     rules.validate(config)
 
 

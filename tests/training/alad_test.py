@@ -134,7 +134,7 @@ def test_what_is_for_one_game_is_refused(name: str, value: object) -> None:
   config = cifar10.get_config("alad")
   rules.validate(config)
   config.update_from_flattened_dict({name: value})
-  sentence = rf"config.{name} is {value!r}, for which .* a use, but alad has none: leave it out"
+  sentence = rf"config.{name} is {value!r}, which alad has no use for .only .*: leave it out"
   with pytest.raises(ValueError, match=sentence):
     rules.validate(config)
 
