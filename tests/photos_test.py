@@ -65,6 +65,12 @@ def test_every_method_is_trained_and_judged_by_two_classifiers(photos: Photos) -
   assert [line.split()[-1] for line in lines[4:-1] if "linear/" in line] == ["--config.pca=64"] * 5
 
 
+def test_small_networks_have_no_regressors(photos: Photos) -> None:
+  trained = [line for line in photos("OUT", "tiny_imagenet", SIZE="small") if "size=small" in line]
+  methods = [line.split()[4].rsplit("/", 1)[-1] for line in trained]
+  assert methods == ["bigan-0", "gan-0", "autoencoder_l2-0", "autoencoder_l1-0"]
+
+
 def test_seeds_methods_and_layers_are_chosen(photos: Photos) -> None:
   lines = photos("OUT", "tiny_imagenet", SEEDS="4 5", METHODS="gan bigan", LAYERS="conv5 e",
                  UNTRAINED="7", RECIPE="official", CONFIG="configs/digits.py", SIZE="small")
