@@ -20,8 +20,8 @@ from jax import lax
 import jax.numpy as jnp
 
 # Of patches at a time, or as many as the kernel has, so that it is not read for a few rows. All at
-# once take twice as long. 8 MiB take 7 % less a step on two idle cores, but sum in another order:
-# one golden test then misses its tolerance (docs/roofline.md).
+# once take twice as long. 8 MiB take 7 % less a step on two idle cores, but sum kernel gradients in
+# another order: one golden test then misses its tolerance (docs/roofline.md).
 CHUNK_BYTES = 2 << 20
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 Size = tuple[int, int]
