@@ -16,6 +16,7 @@ import pytest
 
 from bigan_jax.settings import program
 from bigan_jax.transfer import jobs
+from configs import image_folder
 
 Tiny = Callable[..., ml_collections.ConfigDict]
 ROOT = pathlib.Path(__file__).parents[1]
@@ -200,6 +201,16 @@ def test_a_batch_beyond_the_set(
   config = tiny()
   config.batch_size = 1251
   with pytest.raises(ValueError, match="is 1251, but the training set has only 1250 images"):
+    jobs.train(config, str(tmp_path / "run"))
+  assert not (tmp_path / "run").exists()
+
+
+def test_images_that_G_cannot_make_are_refused_before_pictures_are_read(
+    tmp_path: pathlib.Path
+) -> None:
+  config = image_folder.get_config()
+  config.model.image_shape = config.model.encoder_shape = (48, 48, 3)
+  with pytest.raises(ValueError, match="cannot make images of 48 x 48 pixels: choose a square of"):
     jobs.train(config, str(tmp_path / "run"))
   assert not (tmp_path / "run").exists()
 

@@ -121,6 +121,8 @@ def refusal(picture: Image.Image, edge: int) -> str:
 
 def resize(picture: Image.Image, edge: int, upright: bool) -> Image.Image:
   """The picture in RGB with its shorter side `edge`; of a file, decoded at a reduced scale."""
+  if picture.format == "TIFF":
+    picture.load()  # Pillow turns these upright itself, and forgets their orientation.
   size = scaled_size(*picture.size, edge)
   turn = _turn(picture) if upright else None
   # Only JPEG can decode at a reduced scale; `box` is the exact extent of the original within it.

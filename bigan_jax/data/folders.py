@@ -60,14 +60,22 @@ def scan(root: str) -> Found:
 def _is_folder(found: Found, folder: str, entry: os.DirEntry) -> bool:
   """Whether to look into an entry; otherwise puts it where it belongs."""
   name, path = entry.name, os.path.join(folder, entry.name)
-  if entry.is_dir():
+  ending = os.path.splitext(name)[1].lower()
+  try:
+    inner = entry.is_dir()
+  except PermissionError:  # A link to where one may not look.
+    found.left.append((path, codec.FORBIDDEN))
+    return False
+  except OSError:  # A link to itself, like one to nowhere below.
+    found.pictures.extend([path] if ending in codec.EXTENSIONS else [])
+    return False
+  if inner:
     passed = name.startswith(".") or name.lower() in PASSED_OVER
     if passed:
       found.left.append((os.path.join(path, ""), f"folders {name}"))
     return not passed
   if name.startswith("."):  # Such as ._x.jpg, which is nobody's picture.
     return False
-  ending = os.path.splitext(name)[1].lower()
   if ending in codec.EXTENSIONS:
     # A link to nowhere is going to be skipped and counted like any unreadable picture.
     if entry.is_file() or not os.path.exists(entry.path):

@@ -6,7 +6,7 @@ import os
 import pathlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bigan_jax.data import codec, folders, layout
+from bigan_jax.data import codec, folders, layout, named
 from bigan_jax.runs import outputs
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def of_set(
     judged_split: the one to judge by. train, judged: pictures. classes: how many of them are used.
   """
   features, config = builder.info.features, builder.builder_config
-  names = tuple(features["label"].names[:classes]) if classes else ()
+  names = tuple(features[named.contents(builder).label].names[:classes]) if classes else ()
   listed = os.path.join(builder.data_path, folders.SKIPPED_FILE)
   survey = Survey(builder.name, str(builder.data_path), (), train, judged, names,
                   left=_read_list(listed), listed=listed)

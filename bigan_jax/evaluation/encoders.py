@@ -140,22 +140,23 @@ def _calibrate(
 
 
 def pictures(
-    config: ml_collections.ConfigDict, trained: Pretrained
+    config: ml_collections.ConfigDict, trained: Pretrained, own_classes: bool = False
 ) -> tuple[Split, Split, ml_collections.ConfigDict]:
   """(training images, judged images, their data settings), as crops that the network sees.
 
   Args:
     config: of the judging job: config.data, of which fields that are left at their defaults are
       the encoder's where config.data.name is; train_images and judged_images bound the numbers.
+    own_classes: as in `data_settings`.
 
   Raises:
     ValueError: the images do not fit the network; and as `batches.load`.
   """
   merged = trained.config.copy_and_resolve_references().unlock()
-  merged.data = data_settings(config.data, trained.config)
+  merged.data = data_settings(config.data, trained.config, own_classes)
   merged.data_dir = config.data_dir or trained.config.data_dir
   validate_fit(config.encoder, merged)
-  train, judged = batches.load(merged)
+  train, judged = batches.load(merged, may_stream=True)  # `fixed` reads no more than it takes.
   return (
       batches.fixed(train, config.train_images, merged, random=False),
       batches.fixed(judged, config.judged_images, merged, random=False),
@@ -164,11 +165,14 @@ def pictures(
 
 
 def data_settings(
-    data: ml_collections.ConfigDict, encoder: ml_collections.ConfigDict
+    data: ml_collections.ConfigDict, encoder: ml_collections.ConfigDict, own_classes: bool = False
 ) -> ml_collections.ConfigDict:
-  """A judging job's `data` section, completed by that of the encoder's run, but for its classes.
+  """A judging job's `data` section, completed by that of the encoder's run.
 
-  What was trained on a few is judged by all, unless the job says otherwise.
+  An E that was trained on a few classes is judged by all, unless the job says otherwise.
+
+  Args:
+    own_classes: by those few, as samples are.
   """
   found = ml_collections.ConfigDict(data.to_dict())
   if not found.name:
@@ -176,7 +180,8 @@ def data_settings(
     changed = rules.changed_data(data, defaults)
     own = {name: v for name, v in changed.items() if name not in downstream.OWN_DATA}
     rules.refuse_unused(encoder.data.name, own)
-    theirs = {n: value for n, value in encoder.data.items() if n not in rules.CLASSES}
+    few = own_classes and not set(rules.CLASSES) & own.keys()
+    theirs = {n: v for n, v in encoder.data.items() if few or n not in rules.CLASSES}
     return ml_collections.ConfigDict({**data.to_dict(), **theirs, **changed})
   found.splits = found.splits or configs.data_section().splits
   if found.name != "voc" and not found.edge:

@@ -35,13 +35,16 @@ def train(config: ml_collections.ConfigDict, workdir: str) -> bool:
   """
   # What is sure to be refused is refused before pictures are prepared and read.
   rules.validate_share(config.batch_size, jax.device_count())
+  objective, networks = OBJECTIVES[config.objective], models.build(config.model)
+  jax.eval_shape(functools.partial(
+      models.initialise, networks, config.model, objective.players, objective.joint
+  ), jax.random.PRNGKey(0))
   check_run(workdir, config.to_dict(), rules.FREE_TO_CHANGE)
   batches.prepare_first(config)
   # The handlers outlast the folder, which on closing waits for the last state to be written.
   with loop.interruption() as interrupted:
     train_set, judged_set = batches.load(config, may_stream=True)
     rules.validate_batch(config.batch_size, train_set.size, jax.device_count())
-    objective, networks = OBJECTIVES[config.objective], models.build(config.model)
     judge = metrics.judge(config, networks, objective, train_set, judged_set)
     columns, others = (), []
     if config.eval.anomaly:

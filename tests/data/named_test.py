@@ -119,6 +119,14 @@ def test_other_names_sizes_and_no_labels(tmp_path: pathlib.Path) -> None:
   assert sizes == {(4, 7, 3), (8, 4, 3), (4, 4, 3)} and train.about.classes == ()
 
 
+def test_the_only_class_label_may_have_another_name(tmp_path: pathlib.Path) -> None:
+  features = {"image": PLAIN["image"], "species": KINDS.ClassLabel(names=["cat", "dog"])}
+  rows = [{"image": picture, "species": i % 2} for i, picture in enumerate(pictures(6, 6, 6))]
+  make(tmp_path, "zoo", features, {"train": rows, "test": rows[:3]})
+  train, judged = sources.load_experiment("zoo", "test", str(tmp_path))
+  assert train.about.classes == ("cat", "dog") and sorted(judged.labels) == [0, 0, 1]
+
+
 @pytest.mark.parametrize("splits, protocol, sizes", [
     ({"train": 12, "test": 5, "validation": 4}, "test", (12, 5)),
     ({"train": 12, "test": 5, "validation": 4}, "validation", (12, 4)),

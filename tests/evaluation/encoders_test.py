@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bigan_jax import models
+from bigan_jax.data.splits import Stored
 from bigan_jax.evaluation import encoders, layer_features
 from bigan_jax.settings import downstream
 from bigan_jax.training.objectives import OBJECTIVES
@@ -49,7 +50,7 @@ def test_what_is_no_run_of_a_feature_learner_is_refused(tmp_path: pathlib.Path) 
 
 
 def test_the_pictures_are_by_default_the_encoders_own(
-    tiny: Callable, saved_run: Callable, tmp_path: pathlib.Path
+    tiny: Callable, saved_run: Callable, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
   config = tiny("bigan")
   config.data.splits = "test"
@@ -61,6 +62,12 @@ def test_the_pictures_are_by_default_the_encoders_own(
   few, fewer, _ = encoders.pictures(job(tmp_path, train_images=70, judged_images=30), trained)
   np.testing.assert_array_equal(few.images, train.images[np.arange(70) * 1500 // 70])
   np.testing.assert_array_equal(fewer.labels, judged.labels[np.arange(30) * 297 // 30])
+  trained.config.data.resident_gb = 1e-9  # Of a large set no more is read than is asked for.
+  sizes, read = [], Stored.read
+  monkeypatch.setattr(Stored, "read", lambda self: sizes.append(self.size) or read(self))
+  stored, _, _ = encoders.pictures(job(tmp_path, train_images=70, judged_images=30), trained)
+  np.testing.assert_array_equal(stored.images, few.images)
+  assert max(sizes) == 70
 
 
 def test_data_settings_that_are_changed_win_over_the_encoders() -> None:
@@ -73,7 +80,13 @@ def test_data_settings_that_are_changed_win_over_the_encoders() -> None:
   assert encoders.data_settings(data, encoder).to_dict() == expected
   encoder.data.splits, data.splits = "test", "validation"  # which is the default elsewhere
   assert encoders.data_settings(data, encoder).splits == "validation"
-  data.name, data.splits = "image_folder", ""
+  encoder.data.only_labels = "3"
+  assert encoders.data_settings(data, encoder).only_labels == ""
+  assert encoders.data_settings(data, encoder, own_classes=True).only_labels == "3"
+  data.without_labels = "4"
+  found = encoders.data_settings(data, encoder, own_classes=True)
+  assert (found.only_labels, found.without_labels) == ("", "4")
+  data.name, data.splits, data.without_labels = "image_folder", "", ""
   found = encoders.data_settings(data, encoder)
   assert found.splits == "validation"
   assert (found.name, found.edge, found.max_labels, found.flip) == ("image_folder", 72, 0, False)

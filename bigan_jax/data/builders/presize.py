@@ -182,8 +182,9 @@ def _in_parallel(work: functools.partial, parts: Sequence[Part]) -> Iterator[int
       yield future.result()
   except concurrent.futures.process.BrokenProcessPool as error:
     raise OSError(
-        "A process that shrinks pictures died, perhaps for want of memory: run the same command"
-        " again, finished parts are kept."
+        "A process that shrinks pictures died: for want of memory, then run the same command again,"
+        " finished parts are kept; or because a script calls bigan_jax.train outside of"
+        ' `if __name__ == "__main__":`, then put it there.'
     ) from error
   finally:
     pool.shutdown(cancel_futures=True)

@@ -104,7 +104,7 @@ def of_set(model: loaded.Model) -> Subjects:
   if not any(data.get(name, "") for name in rules.CLASSES):
     raise ValueError("Name pictures by --normal and --images, or a model that was trained without "
                      "some classes, such as with --config.data.without_labels=1.")
-  train, _ = batches.load(model.config)
+  train, _ = batches.load(model.config, may_stream=True)  # `fixed` reads no more than it takes.
   held_out, names = batches.held_out(model.config)
   usual = labels.trained(data, names)
   known = batches.fixed(train, fitting.most(model), model.config, random=False)

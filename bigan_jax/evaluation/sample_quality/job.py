@@ -75,7 +75,7 @@ def of_networks(config: ml_collections.ConfigDict) -> Subjects:
   """
   read = loaded.read(config.encoder, config.encoder_step)
   model, size = loaded.assemble(read, config.encoder), read.config.model.image_shape[0]
-  train, judged, data = encoders.pictures(config, read)
+  train, judged, data = encoders.pictures(config, read, own_classes=True)
   describer = describe(config, train.images, size)
   real = described.at_size(judged.images, size)
   made = np.concatenate(list(samples.drawn(model, config.samples, config.seed)))

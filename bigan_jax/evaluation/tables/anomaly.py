@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bigan_jax.evaluation.anomaly import ranking, scores
-from bigan_jax.evaluation.tables import no_network, printed, published_anomalies
+from bigan_jax.evaluation.tables import printed, published_anomalies
 from bigan_jax.evaluation.tables.published_anomalies import Published
 from bigan_jax.runs import records
 
@@ -123,7 +123,7 @@ def _ours(
         rows.append((title, method, shown,
                      *(printed.mean_and_spread(cells.get(i, ())) for i in CLASSES),
                      f"{statistics.mean(means):.2f}", "/".join(map(str, seeds)),
-                     "/".join(epochs), OURS))
+                     "/".join(filter(None, epochs)), OURS))
   return rows
 
 
@@ -142,10 +142,9 @@ def _published(title: str, row: Published) -> tuple[str, ...]:
 
 
 def _epochs(run: pathlib.Path) -> str:
-  """Of a run folder's last evaluation; "" where nothing was trained."""
-  if run.parent.name == no_network.METHOD:
-    return ""
-  return f"{records.read_rows(run / 'metrics.jsonl')[-1]['epoch']:g}"
+  """Of a run folder's last evaluation; "" where nothing was trained, or it is no longer there."""
+  rows = records.read_rows(run / "metrics.jsonl")
+  return f"{rows[-1]['epoch']:g}" if rows else ""
 
 
 def main(folder: pathlib.Path) -> None:

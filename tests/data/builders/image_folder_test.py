@@ -1,5 +1,6 @@
 """Tests of preparing a folder of one's own pictures."""
 
+import contextlib
 import logging
 import os
 import pathlib
@@ -9,7 +10,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from bigan_jax.data import folders, layout, prepare, sources, survey
+from bigan_jax.data import codec, folders, layout, prepare, sources, survey
 
 
 def write(root: pathlib.Path, *names: str, size: tuple[int, int] = (40, 30)) -> None:
@@ -132,19 +133,40 @@ def test_bad_pictures_are_skipped_and_oddities_told(
   write(folder, *(f"cat/{i}.png" for i in range(4)), "loose.png")
   (folder / "cat" / "broken.jpg").write_bytes(b"no picture")
   (folder / "cat" / "link.jpg").symlink_to(folder / "nowhere.jpg")
+  (folder / "cat" / "ring.jpg").symlink_to("ring.jpg")
+  (folder / "cat" / "ring").symlink_to("ring")
   (folder / "dog").mkdir()
   assert len(load(folder, "train+validation").labels) == 5
-  assert "skipped 2 of 7 pictures (" in logged.text and "such as cat/broken.jpg" in logged.text
+  assert "skipped 3 of 8 pictures (" in logged.text and "such as cat/broken.jpg" in logged.text
   train, _ = sources.load_experiment(
       "image_folder", "validation", str(folder.parent / "data_dir"), str(folder), edge=24
   )
   said = survey.line(train.about)
   assert "4 pictures without classes (not every picture lies in one of two or more class" in said
-  assert "left out: 1 empty folder, 2 unreadable (1 No such file" in said
+  assert "left out: 1 empty folder, 3 unreadable (1 No such file" in said
   (skipped,) = (folder.parent / "data_dir").rglob("skipped.txt")
   assert [line.split("\t")[0] for line in skipped.read_text().splitlines()] == [
-      "cat/broken.jpg", "cat/link.jpg", "dog/"
+      "cat/broken.jpg", "cat/link.jpg", "cat/ring.jpg", "dog/"
   ]
+
+
+def test_a_link_to_where_one_may_not_look_is_all_that_is_left_out(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  write(folder, "a.png", "b/c.png")
+  (folder / "album").mkdir()
+  scan = os.scandir
+  class Forbidden:
+    """An entry, of which only the name may be known."""
+    name, path = "album", str(folder / "album")
+    def is_dir(self) -> bool:
+      raise PermissionError
+  def entries(path: str) -> contextlib.nullcontext:
+    with scan(path) as found:
+      return contextlib.nullcontext([Forbidden() if e.name == "album" else e for e in found])
+  monkeypatch.setattr(os, "scandir", entries)
+  found = folders.scan(str(folder))
+  assert found.pictures == ["a.png", "b/c.png"] and found.left == [("album", codec.FORBIDDEN)]
 
 
 def test_a_folder_without_enough_pictures_is_one_sentence(folder: pathlib.Path) -> None:
