@@ -93,12 +93,19 @@ def export(
   place = _place(push, private, formats)
   found = _read(workdir, step)
   if place:
-    found.config.data.path = found.config.data_dir = ""
+    forget_paths(found.config)
   with _folder(out, force) as folder:
     info = _write(folder, found, formats, merge_bn, license, str(place or "THIS_FOLDER"))
     if not place:
       return str(out)
     return hub.push(folder, place, private, _message(info), NAMES)
+
+
+def forget_paths(config: ml_collections.ConfigDict) -> None:
+  """Leaves out of a config what it tells of this machine's folders."""
+  config.data.path = config.data_dir = ""
+  if "imported" in config:
+    config.imported = pathlib.PurePath(config.imported).name
 
 
 def _write(

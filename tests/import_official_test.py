@@ -121,6 +121,9 @@ def test_import_evaluate_export_load(tmp_path: pathlib.Path, small: tuple, made_
   logits = networks.E.apply(variables["E"], pictures)[0]
   for model in (run, out):
     np.testing.assert_allclose(model.E(pictures)[1]["logits"], logits, rtol=1e-5, atol=1e-5)
+  config_there = pretrained.read(str(tmp_path / "run"), ("E",)).config
+  export.forget_paths(config_there)
+  assert config_there.imported == "9" and str(tmp_path) not in config_there.to_json()
   found = pretrained.read(str(tmp_path / "out"), ("E", "G")).variables
   again = import_official.evaluate(config, {**variables, **found})
   assert again["EGr"] == pytest.approx(row["EGr"], rel=1e-5) and again["NNC_e"] == row["NNC_e"]

@@ -282,8 +282,8 @@ def test_a_workdir_of_another_experiment(
 @pytest.mark.parametrize("error, expected", [
     (ValueError("x is 3: take 4."), "x is 3: take 4."),
     (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nand more"),
-     "Out of memory (RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.): lower --config.batch"),
-    (MemoryError("Unable to allocate 8 EiB"), "Out of memory (Unable to allocate 8 EiB): lower"),
+     "Out of memory (RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.): in training low"),
+    (MemoryError("Unable to allocate 8 EiB"), "Out of memory (Unable to allocate 8 EiB): in train"),
 ])
 def test_what_a_user_can_mend_is_a_sentence(error: Exception, expected: str) -> None:
   found = program.remedy(error)

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from typing import IO, Any, NamedTuple
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -105,7 +106,8 @@ def read(path: str) -> np.ndarray:
     raise ValueError(f"{path} is no {' or '.join(READERS)} file: give one with `features` in it.")
   try:
     features = READERS[file.suffix](file)
-  except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+  except (KeyError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile,
+          zlib.error) as error:
     raise ValueError(f"{path} holds no `features` that can be read ({type(error).__name__}): let "
                      "bigan_jax.features write it.") from error
   if features.ndim != 2:

@@ -6,11 +6,13 @@ import errno
 import os
 import pathlib
 import re
+import secrets
 
 
 def write_atomically(path: pathlib.Path, content: bytes) -> None:
   """A reader, or a run after a kill, sees the old file or the new one, never a part."""
-  temporary = path.with_name(f".{path.name}.tmp")
+  # A name of its own: two processes may write the same file at once.
+  temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
   try:
     with open(temporary, "wb") as file:
       file.write(content)
@@ -24,17 +26,19 @@ def write_atomically(path: pathlib.Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def one_sentence(folder: pathlib.Path) -> Iterator[None]:
-  """Turns an OSError met while writing to `folder` into one that a person can act on."""
+def one_sentence(folder: pathlib.Path, flag: str = "--workdir") -> Iterator[None]:
+  """Turns an OSError met while writing to `folder`, which `flag` names, into a remedy."""
   try:
     yield
   except OSError as error:
     if error.errno is None:  # It is a sentence already.
       raise
-    raise full_or_unwritable(folder, error) from error
+    raise full_or_unwritable(folder, error, flag) from error
 
 
-def full_or_unwritable(folder: pathlib.Path, error: Exception) -> OSError:
+def full_or_unwritable(
+    folder: pathlib.Path, error: Exception, flag: str = "--workdir"
+) -> OSError:
   """The one sentence that a person sees for an `error` met while writing to `folder`."""
   code = getattr(error, "errno", None)
   if found := re.search(r"os_error_code='(\d+)'", str(error)):  # tensorstore's way to report it.
@@ -45,7 +49,7 @@ def full_or_unwritable(folder: pathlib.Path, error: Exception) -> OSError:
   kind = type(error) if isinstance(error, OSError) else OSError
   reason = os.strerror(code) if code else first_line(error)
   return kind(f"cannot write to {folder} ({reason}); make it a writable folder or choose another "
-              "--workdir.")
+              f"{flag}.")
 
 
 def first_line(error: Exception) -> str:

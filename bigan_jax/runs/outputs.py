@@ -25,10 +25,13 @@ def new_file(path: Path, force: bool = False) -> Iterator[Path]:
     OSError: it cannot be written.
   """
   path = _real(path)
-  if path.is_dir() or (path.exists() and not force):
-    raise _exists(path, path.is_file())
+  def check() -> None:
+    if path.is_dir() or (path.exists() and not force):
+      raise _exists(path, path.is_file())
+  check()
   with _scratch(path) as scratch:
     yield scratch
+    check()  # Others may have written there meanwhile.
     os.replace(scratch, path)
 
 
@@ -44,18 +47,24 @@ def new_folder(
 
   Raises:
     FileExistsError: there is a file, or a folder with something in it.
-    OSError: it cannot be written, or a disk is mounted there, in whose place no folder can be put.
+    OSError: it cannot be written, or no folder can be put in its place: a disk is mounted there, or
+      it is the one that we are in.
   """
   path = _real(path)
   if path.is_mount():
     raise OSError(f"{path} is where a disk is mounted, which stays as it is: name a folder in it.")
-  occupied = path.exists() and not (path.is_dir() and not items(path))
-  ours = path.is_dir() and replaceable(path)
-  if occupied and not (force and ours):
-    raise _exists(path, ours)
+  if pathlib.Path.cwd().is_relative_to(path):
+    raise OSError(f"{path} is the folder that you are in, or above it: name another, or one in it.")
+  def check() -> None:
+    occupied = path.exists() and not (path.is_dir() and not items(path))
+    ours = path.is_dir() and replaceable(path)
+    if occupied and not (force and ours):
+      raise _exists(path, ours)
+  check()
   with _scratch(path) as scratch:
     scratch.mkdir()
     yield scratch
+    check()  # Others may have written there meanwhile.
     if path.is_dir():
       old = scratch.with_suffix(".old")
       path.rename(old)

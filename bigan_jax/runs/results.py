@@ -35,7 +35,8 @@ def replacing(workdir: str, config: dict[str, Any], names: tuple[str, ...]
   """
   check(workdir, config, names)
   path = local_path(workdir)
-  with outputs.new_folder(path, force=True, replaceable=lambda path: True) as folder:
+  known = (CONFIG, data_record.DATA, *names)
+  with outputs.new_folder(path, True, lambda path: not _foreign(path, known)) as folder:
     yield folder
     (folder / CONFIG).write_bytes(_json(config))
 
@@ -60,12 +61,16 @@ def _refuse_other(path: pathlib.Path, job: str, names: tuple[str, ...]) -> None:
     raise ValueError(
         f"{path} is the run folder of a job {there!r}, not {job!r}: choose another --workdir."
     )
-  foreign = [item.name for item in outputs.items(path) if not any(map(item.match, names))]
-  if foreign:
+  if foreign := _foreign(path, names):
     raise ValueError(
         f"{path} holds {foreign[0]} beside an older result, which is to be replaced: move it, or "
         "choose another --workdir."
     )
+
+
+def _foreign(path: pathlib.Path, names: tuple[str, ...]) -> list[str]:
+  """What is in a folder, but for files of these patterns."""
+  return [item.name for item in outputs.items(path) if not any(map(item.match, names))]
 
 
 def write_json(folder: pathlib.Path, results: dict[str, Any]) -> None:

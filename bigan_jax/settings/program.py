@@ -55,8 +55,9 @@ def remedy(error: Exception) -> str | None:
   """What a user can do about an error; None where it is the program's own."""
   reason = str(error).partition("\n")[0]
   if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in reason:
-    return (f"Out of memory ({reason}): lower --config.batch_size, keep pictures on disk with "
-            "--config.data.resident_gb=0.001, or choose --config.precision=bfloat16.")
+    return (f"Out of memory ({reason}): in training lower --config.batch_size, keep pictures on "
+            "disk with --config.data.resident_gb=0.001, or choose --config.precision=bfloat16; in "
+            "judging lower --config.train_images; elsewhere give fewer pictures.")
   return None if isinstance(error, RuntimeError) else str(error)
 
 

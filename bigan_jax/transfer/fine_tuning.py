@@ -99,9 +99,14 @@ def _train(
   """The results, or None if interrupted."""
   if task.about:
     folder.agree_on_data(survey.fingerprint(task.about), config.data.accept_change)
-  state = loop.fit(prepare(config, folder, origin, task), interrupted)
+  job = prepare(config, folder, origin, task)
+  state = loop.fit(job, interrupted)
   if interrupted():
     return None
+  if int(state.step) > job.timetable.last_step:
+    raise ValueError(f"{folder.path} is at step {int(state.step)} already, beyond the last one of"
+                     f" config.stop_epoch={config.stop_epoch}, {job.timetable.last_step}: choose"
+                     " another --workdir.")
   signal.signal(signal.SIGINT, signal.default_int_handler)  # All is saved: Ctrl-C need not wait.
   results = {
       "job": config.job, "source": config.source, "learner": config.learner,

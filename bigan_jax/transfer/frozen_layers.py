@@ -31,6 +31,11 @@ def resolve(
   config.learner = ""
   if origin is not None:
     fine_tuning.take_encoder(config, origin)
+    if origin.learner == source.LABELS and model.padded != origin.config.model.padded:
+      raise ValueError(
+          f"config.model.padded is {model.padded}, but {config.encoder} was trained with"
+          f" {origin.config.model.padded}: let it be that."
+      )
   elif not config.data.name:
     raise ValueError("config.data.name is empty: name a data set, or an encoder to take it from.")
   config.data.splits = config.data.splits or configs.data_section().splits

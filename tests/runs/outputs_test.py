@@ -71,6 +71,32 @@ def test_a_folder_is_replaced_by_force_if_it_is_ours(tmp_path: pathlib.Path) -> 
   assert names(folder) == ["new"]
 
 
+def test_what_others_wrote_meanwhile_stays(tmp_path: pathlib.Path) -> None:
+  page, folder, ours = tmp_path / "a.html", tmp_path / "out", outputs.only("a")
+  with pytest.raises(FileExistsError, match="a.html is there already: add --force"):
+    with outputs.new_file(page):
+      page.write_text("mine")
+  for force in (False, True):
+    with pytest.raises(FileExistsError, match="out is there already: choose another"):
+      with outputs.new_folder(folder, force, ours):
+        folder.mkdir(exist_ok=True)
+        (folder / "notes.txt").write_text("mine")
+    assert "notes.txt" in names(folder)
+    (folder / "notes.txt").rename(folder / "a")
+  assert page.read_text() == "mine" and names(tmp_path) == ["a.html", "out"]
+
+
+def test_the_folder_that_one_is_in_stays(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  (tmp_path / "in").mkdir()
+  monkeypatch.chdir(tmp_path / "in")
+  for path in (".", ".."):
+    with pytest.raises(OSError, match="is the folder that you are in, or above it: name another"):
+      with outputs.new_folder(pathlib.Path(path), True, lambda path: True):
+        pass
+
+
 def test_what_file_browsers_leave_is_in_nobodys_way(tmp_path: pathlib.Path) -> None:
   folder, ours = tmp_path / "out", outputs.only("a")
   folder.mkdir()

@@ -85,6 +85,14 @@ def test_other_files_beside_a_result_are_not_lost(tmp_path: pathlib.Path) -> Non
   assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
 
 
+def test_a_note_that_is_put_there_meanwhile_is_not_lost(tmp_path: pathlib.Path) -> None:
+  write(tmp_path / "out", 1)
+  with pytest.raises(FileExistsError, match="out is there already: choose another"):
+    with results.replacing(str(tmp_path / "out"), CONFIG, NAMES):
+      (tmp_path / "out" / "notes.txt").write_text("mine")
+  assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
 def test_what_a_file_browser_left_there_is_no_file_of_anybody(tmp_path: pathlib.Path) -> None:
   write(tmp_path / "out", 1)
   (tmp_path / "out" / ".DS_Store").touch()

@@ -108,6 +108,8 @@ def test_a_stopped_run_continues_bit_for_bit(
   run(small("pretrained", digits, 1), tmp_path)
   stopped = [row for row in rows(tmp_path) if row["epoch"] != 1]
   assert stopped == [row for row in rows(straight) if row["epoch"] != 1]
+  with pytest.raises(ValueError, match="is at step [0-9]+ already, beyond the last one of config"):
+    run(small("pretrained", digits, 1, stop_epoch=1), tmp_path)
   assert_same(tmp_path, straight)
 
 
@@ -159,6 +161,8 @@ def test_a_network_trained_with_labels_is_frozen_in_turn(
   assert run(small("supervised", digits, 0), supervised)["all_crops"] > 60
   found = run(small("pretrained", str(supervised), 2, epochs=1), frozen)
   assert (found["learner"], found["data"]) == ("labels", "digits")
+  with pytest.raises(ValueError, match="padded is False, but .*supervised was trained with True"):
+    run(small("pretrained", str(supervised), 2, **{"model.padded": False}), tmp_path / "other")
   assert_scaled(layers(frozen)["fc2"], layers(supervised)["fc2"])
   jax.tree.map(np.testing.assert_array_equal, layers(frozen)["fc1"], layers(supervised)["fc1"])
 

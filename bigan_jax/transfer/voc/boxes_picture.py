@@ -28,8 +28,8 @@ def draw(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, notes: Sequen
   canvas = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
   pen, font = ImageDraw.Draw(canvas), ImageFont.load_default()
   for box, label, note in zip(boxes * scale, labels, notes, strict=True):
-    colour = tuple(voc.colours()[label + 1].tolist())
-    corners = [float(x) for x in box]
+    colour = tuple(voc.colours()[1 + label % 255].tolist())  # 0 is the background's.
+    corners = [float(x) for x in (*box[:2], *np.maximum(box[:2], box[2:]))]
     pen.rectangle(corners, outline=colour, width=2)
     place = corners[0], max(corners[1] - 11, 0)
     pen.rectangle(pen.textbbox(place, note, font), fill=colour)

@@ -7,6 +7,7 @@ import io
 import os
 import pathlib
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -62,6 +63,7 @@ def read(path: str) -> dict[str, np.ndarray]:
     FileNotFoundError: no such file.
     ValueError: another kind of file, or a damaged one.
   """
+  path = os.path.expanduser(path)
   if not os.path.isfile(path):
     raise FileNotFoundError(f"{path} does not exist: name a .mat or .npz file of proposals, or none"
                             " to have them found.")
@@ -73,7 +75,8 @@ def read(path: str) -> dict[str, np.ndarray]:
   except NotImplementedError as error:  # scipy's, of HDF5.
     raise ValueError(f"{path} is in MATLAB's format 7.3, which is not read here: save it with -v7."
                      ) from error
-  except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+  except (KeyError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile,
+          zlib.error) as error:
     reason = disk.first_line(error)
     raise ValueError(f"{path} is damaged or holds other variables than proposals ({reason}): make"
                      " it again.") from error
@@ -82,7 +85,10 @@ def read(path: str) -> dict[str, np.ndarray]:
 def _read_mat(path: str) -> dict[str, np.ndarray]:
   from scipy import io as matlab
 
-  content = matlab.loadmat(path)
+  try:
+    content = matlab.loadmat(path)
+  except matlab.matlab.MatReadError as error:
+    raise ValueError(error) from error
   paths = [pathlib.PurePath(str(np.ravel(cell)[0])) for cell in np.ravel(content["images"])]
   cells = [np.asarray(cell, np.float32).reshape(-1, 4) for cell in np.ravel(content["boxes"])]
   boxes = [cell[:, [1, 0, 3, 2]] - 1 for cell in cells]
@@ -139,7 +145,7 @@ def _block(
   path = folder / f"proposals-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.npz"
   if not path.exists():
     boxes = list(pool.map(lambda picture: selective_search(picture.image(), longest), pictures))
-    with disk.one_sentence(folder):
+    with disk.one_sentence(folder, "--config.proposals.cache_dir"):
       folder.mkdir(parents=True, exist_ok=True)
       disk.write_atomically(path, pack({p.name: b for p, b in zip(pictures, boxes)}))
   return _matched(read(str(path)), pictures, str(path))

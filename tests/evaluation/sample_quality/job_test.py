@@ -187,6 +187,9 @@ def test_what_cannot_be_judged(
 def test_files_that_do_not_fit(tmp_path: pathlib.Path) -> None:
   real, _, wide = files(tmp_path, (30, 4), (30, 4), (30, 5))
   (tmp_path / "text.npz").write_text("nothing")
+  (tmp_path / "empty.npz").touch()
+  np.save(tmp_path / "one.npy", np.zeros((3, 3)))
+  (tmp_path / "one.npy").rename(tmp_path / "one.npz")
   np.savez(tmp_path / "other.npz", x=np.zeros((3, 3)))
   np.savez(tmp_path / "flat.npz", features=np.zeros(3))
   for name, error, said in (
@@ -194,6 +197,8 @@ def test_files_that_do_not_fit(tmp_path: pathlib.Path) -> None:
       ("/nowhere.npz", FileNotFoundError, "There is no file '/nowhere.npz'"),
       (str(tmp_path), FileNotFoundError, "There is no file"),
       (str(tmp_path / "text.npz"), ValueError, "text.npz holds no `features` that can be read"),
+      (str(tmp_path / "empty.npz"), ValueError, "holds no `features` that can be read .EOFError"),
+      (str(tmp_path / "one.npz"), ValueError, "one.npz holds no `features` that can be read"),
       (str(tmp_path / "other.npz"), ValueError, "holds no `features` that can be read .KeyError"),
       (str(tmp_path / "flat.npz"), ValueError, r"are of shape \[3\]: give a row of numbers"),
       (__file__, ValueError, "is no .npz or .parquet file"),

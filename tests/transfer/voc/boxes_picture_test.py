@@ -24,6 +24,12 @@ def test_a_box_is_drawn_where_it_is() -> None:
   assert np.any(found[108:120, 80:110] != 0)  # Its name.
 
 
+def test_a_box_thinner_than_nothing_and_one_of_many_classes_are_drawn() -> None:
+  image, boxes = np.zeros((80, 80, 3), np.uint8), np.array([[40.6, 20, 40.4, 59]])
+  found = boxes_picture.draw(image, boxes, np.array([300]), [""])
+  assert np.any(np.all(found == voc.colours()[1 + 300 % 255], axis=-1))
+
+
 def test_what_is_found_stands_beside_what_there_is() -> None:
   one = types.SimpleNamespace(width=60, height=60)
   one.boxes, one.labels = np.array([[5, 20, 40, 50]], np.float32), np.array([DOG])

@@ -72,6 +72,8 @@ def test_a_file_that_does_not_fit_is_one_sentence(tmp_path: pathlib.Path) -> Non
   refuse([picture("a")], write_mat(tmp_path / "x.mat", images=cell("a")), "is damaged or holds")
   (tmp_path / "y.npz").write_bytes(b"PK nothing")
   refuse([picture("a")], str(tmp_path / "y.npz"), "is damaged or holds")
+  (tmp_path / "empty.mat").write_bytes(b"")
+  refuse([picture("a")], str(tmp_path / "empty.mat"), "is damaged or holds")
   np.savez(tmp_path / "z.npz", names=["a"], counts=[3], boxes=np.zeros((2, 4)))
   refuse([picture("a")], str(tmp_path / "z.npz"), r"boxes are \(2, 4\) but counts add up to 3")
   (tmp_path / "z.txt").write_text("")
