@@ -139,6 +139,15 @@ def read(path: str, step: str | int = "latest") -> pretrained.Pretrained:
   """
   devices.check()
   path = hub.folder(path)
+  try:
+    return _read(path, step)
+  except (ValueError, OSError):
+    if str(step).isdigit():
+      raise
+    return _read(path, step)  # A run under way may have put newer networks in their place.
+
+
+def _read(path: str, step: str | int) -> pretrained.Pretrained:
   found, folder = pretrained.read(path, ("G",), step), pathlib.Path(path).expanduser()
   players = OBJECTIVES[found.config.objective].players
   if exported.is_export(folder):

@@ -11,6 +11,7 @@ import bigan_jax
 from bigan_jax import models
 from bigan_jax.exchange import loaded, pretrained
 from bigan_jax.models import latents
+from bigan_jax.runs import checkpoints
 from configs import cifar10
 
 
@@ -67,6 +68,20 @@ def test_bad_input(tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable) 
     model.D(x)
   with pytest.raises(ValueError, match="D takes pairs, not 2 and 3"):
     model.D(x, z)
+
+
+def test_a_run_under_way_may_change_its_networks(
+    tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  saved_run(tiny(), tmp_path)
+  restore, asked = checkpoints.restore_network, []
+  def once_newer(path: str, player: str, step: str | int) -> tuple:
+    asked.append(player)
+    return restore(path, player, 9 if len(asked) == 2 else step)  # of which there is none any more
+  monkeypatch.setattr(checkpoints, "restore_network", once_newer)
+  assert bigan_jax.load(str(tmp_path)).step == 10 and len(asked) == 6
+  with pytest.raises(ValueError, match="has no step 9"):
+    bigan_jax.load(str(tmp_path), 9)
 
 
 def test_a_plain_gan_has_no_encoder(tmp_path: pathlib.Path, tiny: Callable, saved_run: Callable
