@@ -25,6 +25,7 @@ from bigan_jax.models import latents
 from bigan_jax.training import calibration, train_step
 from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.state import Optimiser, Schedule, TrainState
+from tests.golden_cases import CASES, Case, Tie
 
 TESTDATA = pathlib.Path(__file__).parent / "testdata"
 PLAYER = {"E": "E", "G": "G", "D": "D", "joint_D": "D"}  # our names for theirs
@@ -32,60 +33,6 @@ LOSS = {"D": "D", "JD": "D", "E": "E", "e": "E", "G": "G"}  # whose loss a print
 KEY = jax.random.key(0)  # of no effect: z is given
 TX = Optimiser(b1=0.5, b2=0.999, weight_decay=2.5e-5, decay_shifts=True)
 RATE = Schedule(2e-4, 0.01, steps_per_epoch=1000, constant_epochs=1, decay_epochs=1)
-MNIST = {
-    "family": "mlp", "latent_dim": 50, "value_range": (0.0, 1.0),
-    "image_shape": (28, 28, 1), "encoder_shape": (28, 28, 1),
-    "G": {"width": 64, "first_bn": True, "z_skip": True},
-    "E": {"width": 64},
-    "D": {"width": 64, "z_output": False},
-}
-IMAGENET = {
-    "family": "dcgan", "latent_dim": 200, "value_range": (-1.0, 1.0),
-    "image_shape": (64, 64, 3), "encoder_shape": (64, 64, 3),
-    "G": {"width": 8, "z_skip": True},
-    "E": {"first_bn": False},
-    "D": {"width": 8, "z_output": False},
-}
-ALEXNET_D = {**IMAGENET, "family": "dcgan_alexnet_D", "D": {"first_bn": False}}
-
-
-class Case(NamedTuple):
-  """A golden run's settings, and how closely its later updates can be followed.
-
-  Adam turns the rounding of near-zero gradients into whole steps, the more so in the convolutional
-  networks: after one update everything agrees, after three only as far as these say.
-
-  updates: how many are re-computed.
-  weights: absolute tolerance of weights and their means after each, where a step is 2e-4.
-  losses, samples: tolerances after the last, relative to the loss and to the largest pixel.
-  tie: what `with_tie` raises, () for nothing.
-  """
-
-  objective: str
-  model: dict
-  updates: int = 3
-  weights: tuple[float, ...] = (1e-6, 1e-6, 1e-6)
-  losses: float = 1e-5
-  samples: float = 5e-5
-  tie: tuple[int, ...] = ()
-
-
-CASES = {
-    "mnist_bigan": Case("bigan", MNIST),
-    "mnist_latent_regressor": Case("latent_regressor", MNIST),
-    "imagenet_bigan": Case(
-        "bigan", IMAGENET, weights=(1e-6, 2e-4, 2e-4), losses=5e-3, samples=1e-3
-    ),
-    "imagenet_highres_bigan": Case(
-        "bigan", {**IMAGENET, "encoder_shape": (112, 112, 3)}, updates=0
-    ),
-    # The plain GAN, beside which the authors' run trains an E that touches neither G nor D. In its
-    # second update two entries of a window of D's second pool are 3e-5 deviations apart. The other
-    # wins in the stored run, which alone takes samples 3e-3 away, in float64 too; else 3e-6.
-    "imagenet_alexnet_gan": Case(
-        "latent_regressor", ALEXNET_D, weights=(1e-6, 1e-6, 5e-6), losses=5e-5, tie=(13, 1, 0, 23)
-    ),
-}
 
 
 class Golden(NamedTuple):
@@ -177,7 +124,7 @@ def compute(golden: Golden) -> Ours:
   carry = calibration.Calibration({p: v["batch_stats"] for p, v in variables.items()}, {}, {})
   @jax.jit
   def step(state: TrainState, *inputs: Batch | jax.Array) -> tuple[TrainState, dict]:
-    with nn.intercept_methods(with_tie(golden.case.tie, state.step == 1)):
+    with nn.intercept_methods(with_ties(golden.case.ties, state.step)):
       return train_step.train_step(setup, state, *inputs)
   calibrate = jax.jit(functools.partial(calibration.calibration_step, setup))
   labels = np.zeros(len(golden.z), np.int32)
@@ -192,12 +139,14 @@ def compute(golden: Golden) -> Ours:
   return Ours(setup, states, last_losses, carry.batch_stats, metrics["loss"])
 
 
-def with_tie(entry: tuple[int, ...], now: jax.Array) -> Callable[..., jax.Array]:
-  """Raises one entry [b, y, x, c] of the map that D's second pool takes by 1e-4, if `now`."""
+def with_ties(ties: tuple[Tie, ...], step: jax.Array) -> Callable[..., jax.Array]:
+  """Raises the entries of those that matter in this update."""
   def call(apply: Callable, args: tuple, kwargs: dict, context: object) -> jax.Array:
-    y, place = apply(*args, **kwargs), (context.module.name, context.method_name)
-    here = entry and place == ("conv2_bn", "__call__") and args[2:] == (2,)  # batches, in D alone
-    return y.at[entry].add(1e-4 * now.astype(y.dtype)) if here else y
+    y, place = apply(*args, **kwargs), (context.module.name, context.method_name, *args[2:])
+    for tie in ties:
+      if place == (tie.norm, "__call__", tie.batches):
+        y = y.at[tie.entry].add(tie.by * (step == tie.update).astype(y.dtype))
+    return y
   return call
 
 
