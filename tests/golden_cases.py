@@ -68,9 +68,12 @@ CASES = {
     # wins in the stored run, which alone takes samples 3e-3 away, in float64 too; else 3e-6.
     # In its first update an entry of E's fourth map is 5e-7 in float64 and in the stored run, and
     # -2e-7 on CPUs without AVX-512, which alone takes E's loss 1.2e-4 away, and its weights 9e-6.
+    # In the third one of D's last map is 2e-6, and below 0 where sums have another order (CPUs that
+    # do not multiply and add at once), which takes samples 1e-4 away, and D's loss 7e-5.
     "imagenet_alexnet_gan": Case(
         "latent_regressor", ALEXNET_D, weights=(1e-6, 1e-6, 5e-6), losses=5e-5,
         ties=(Tie(1, "conv2_bn", 2, (13, 1, 0, 23), 1e-4),
-              Tie(0, "conv4_bn", 1, (0, 2, 0, 248), 1e-5)),
+              Tie(0, "conv4_bn", 1, (0, 2, 0, 248), 1e-5),
+              Tie(2, "conv5_bn", 2, (14, 3, 3, 199), 1e-5)),
     ),
 }
