@@ -36,7 +36,7 @@ def train(config: ml_collections.ConfigDict, workdir: str) -> bool:
   # What is sure to be refused is refused before pictures are prepared and read.
   rules.validate_share(config.batch_size, jax.device_count())
   objective, networks = OBJECTIVES[config.objective], models.build(config.model)
-  jax.eval_shape(functools.partial(
+  jax.eval_shape(functools.partial(  # Networks that cannot be built raise here.
       models.initialise, networks, config.model, objective.players, objective.joint
   ), jax.random.PRNGKey(0))
   check_run(workdir, config.to_dict(), rules.FREE_TO_CHANGE)
