@@ -44,9 +44,10 @@ def main(argv: Sequence[str]) -> None:
   training = CONFIG.value.job == "train"
   (rules if training else downstream).validate(CONFIG.value)
   own = (COORDINATOR.value, PROCESSES.value, PROCESS.value)
-  many = DISTRIBUTED.value or any(value is not None for value in own)
+  many = [flag.name for flag in (DISTRIBUTED, COORDINATOR, PROCESSES, PROCESS)
+          if flag.value is not None and flag.value is not False]
   if many and not training:
-    raise ValueError(f"The job {CONFIG.value.job} needs one process: leave --coordinator out.")
+    raise ValueError(f"The job {CONFIG.value.job} needs one process: leave --{many[0]} out.")
   with interrupts.nothing_begun():
     from bigan_jax.machine import devices, processes
     from bigan_jax.transfer import jobs

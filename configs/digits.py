@@ -8,7 +8,7 @@ configs/mnist.py.
 
 import ml_collections
 
-from bigan_jax.settings.training import permutation_invariant
+from bigan_jax.settings.perceptrons import permutation_invariant
 
 
 def get_config(argument: str = "") -> ml_collections.ConfigDict:

@@ -20,12 +20,10 @@ import ml_collections
 from bigan_jax.settings import downstream
 from bigan_jax.settings.arguments import parse_argument
 
-SOURCES = ("pretrained", "random", "kmeans", "supervised")
-
 
 def get_config(argument: str = "") -> ml_collections.ConfigDict:
   """The config of `configs/frozen_layers.py:argument`."""
-  source, values = parse_argument(argument, {"size": "full"}, SOURCES)
+  source, values = parse_argument(argument, {"size": "full"}, downstream.SOURCES)
   small = values["size"] == "small"
   config = downstream.base("frozen_layers")
   config.source = source  # of the frozen layers, and what the table calls the run

@@ -12,7 +12,7 @@ configs/image_folder.py:bigan,size=small is for some thousand pictures on a CPU:
 
 import ml_collections
 
-from bigan_jax.settings.training import convolutional
+from bigan_jax.settings.images import convolutional
 
 
 def get_config(argument: str = "") -> ml_collections.ConfigDict:

@@ -13,7 +13,7 @@ EGr_b 82.64. The paper took 40 minutes an epoch on a Titan X.
 
 import ml_collections
 
-from bigan_jax.settings.training import convolutional
+from bigan_jax.settings.images import convolutional
 
 
 def get_config(argument: str = "") -> ml_collections.ConfigDict:

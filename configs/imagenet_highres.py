@@ -10,7 +10,7 @@ EGr 66.49, EGr_b 81.08.
 
 import ml_collections
 
-from bigan_jax.settings.training import convolutional
+from bigan_jax.settings.images import convolutional
 
 
 def get_config(argument: str = "") -> ml_collections.ConfigDict:

@@ -10,7 +10,7 @@ and alad (docs/anomaly.md); recipe=paper (default) or official. Table 1 is on th
 
 import ml_collections
 
-from bigan_jax.settings.training import permutation_invariant
+from bigan_jax.settings.perceptrons import permutation_invariant
 
 
 def get_config(argument: str = "") -> ml_collections.ConfigDict:

@@ -15,7 +15,7 @@ features of an E.
 
 import ml_collections
 
-from bigan_jax.settings import downstream
+from bigan_jax.settings import downstream, measures
 from bigan_jax.settings.arguments import parse_argument
 
 
@@ -29,7 +29,7 @@ def get_config(argument: str = "") -> ml_collections.ConfigDict:
   config.layer = "e-"  # of that network
   config.components = 64  # of pixels, found on training images
   config.train_images = 10_000  # on which they are found; 0: all
-  config.neighbours = downstream.QUALITY_NEIGHBOURS  # whose distance is a ball's radius
+  config.neighbours = measures.QUALITY_NEIGHBOURS  # whose distance is a ball's radius
   config.resamples = 20  # for the spreads; 0: none
   config.real_features = ""  # a file of bigan_jax.features, of pictures; instead of an encoder
   config.sample_features = ""  # and one of samples

@@ -11,7 +11,7 @@ with recipe=modern in 25.6, untrained 20.9 (docs/results.md).
 
 import ml_collections
 
-from bigan_jax.settings.training import convolutional
+from bigan_jax.settings.images import convolutional
 
 
 def get_config(argument: str = "") -> ml_collections.ConfigDict:

@@ -19,7 +19,7 @@ from bigan_jax.data.splits import Split
 from bigan_jax.exchange import exported, pretrained
 from bigan_jax.exchange.pretrained import Pretrained
 from bigan_jax.settings import downstream, rules
-from bigan_jax.settings import training as configs
+from bigan_jax.settings.data import data_section
 from bigan_jax.training.objectives import OBJECTIVES
 
 
@@ -183,7 +183,7 @@ def data_settings(
     few = own_classes and not set(rules.CLASSES) & own.keys()
     theirs = {n: v for n, v in encoder.data.items() if few or n not in rules.CLASSES}
     return ml_collections.ConfigDict({**data.to_dict(), **theirs, **changed})
-  found.splits = found.splits or configs.data_section().splits
+  found.splits = found.splits or data_section().splits
   if found.name != "voc" and not found.edge:
     side = encoder.model.encoder_shape[0] if found.name in prepare.PICTURES else 0
     found.edge = encoder.data.edge or side

@@ -43,7 +43,8 @@ def parse_argument(
     if not equals:
       variant = part
     elif key not in defaults:
-      raise ValueError(f"Unknown config argument {key!r}: {nearest(key, tuple(defaults))}")
+      known = nearest(key, tuple(defaults)) if defaults else "this config takes none."
+      raise ValueError(f"Unknown config argument {key!r}: {known}")
     else:
       values[key] = _typed(key, value, defaults[key])
   if variant not in variants:

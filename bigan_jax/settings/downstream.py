@@ -3,6 +3,7 @@
 import ml_collections
 
 from bigan_jax.settings.arguments import nearest
+from bigan_jax.settings.data import data_section
 from bigan_jax.settings.rules import (
   LAST_SEED,
   PRECISIONS,
@@ -10,15 +11,15 @@ from bigan_jax.settings.rules import (
   check_least,
   check_lists,
   check_seed,
+  check_widths,
   refuse_unused,
 )
-from bigan_jax.settings.training import data_section
 
 VOC_TRAINED = ("fc6_8", "fc8", "all")  # layers, in classification
 VOC_SOURCES = ("pretrained", "random", "kmeans")
+SOURCES = (*VOC_SOURCES, "supervised")  # of the layers of configs/frozen_layers.py
 OWN_DATA = ("flip", "accept_change", "resident_gb", "workers")  # that no encoder decides
 CLASSIFIERS = ("logistic", "mlp")
-QUALITY_NEIGHBOURS = 5  # whose distance is the radius of balls, in the job and in training
 INITS = ("gaussian", "k-means", "plain")  # of layers that are not transferred
 
 
@@ -106,7 +107,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
     _validate_layers(config)
   if "sample_features" in config:
     _validate_quality(config)
-  if config.data.name == "voc":
+  if config.job.startswith("voc_"):
     _validate_voc(config)
   given = changed_data(config.data, base("").data)
   if config.data.name:  # Else it is the encoder's set, which is not known yet.
@@ -141,9 +142,19 @@ def _validate_training(config: ml_collections.ConfigDict) -> None:
     raise ValueError(
         f"config.stop_epoch is {config.stop_epoch}, beyond config.epochs = {config.epochs}."
     )
-  for name, known in (("precision", PRECISIONS), ("init", INITS)):
-    if config.get(name, known[0]) not in known:
+  sources = VOC_SOURCES if config.job.startswith("voc_") else SOURCES
+  for name, known in (("source", sources), ("precision", PRECISIONS), ("init", INITS)):
+    if config[name] not in known:
       raise ValueError(f"config.{name} is {config[name]!r}: {nearest(config[name], known)}")
+  untrained = {"random": ("gaussian", "plain"), "kmeans": ("k-means",)}
+  if config.init not in untrained.get(config.source, INITS):
+    after = config.source if config.job == "frozen_layers" else f"source={config.source}"
+    raise ValueError(
+        f"config.source is {config.source} but config.init is {config.init}: choose the source "
+        f"after the colon, --config=configs/{config.job}.py:{after}."
+    )
+  if config.model.family == "alexnet":
+    check_widths("model.widths", config.model.widths)
 
 
 def _validate_voc(config: ml_collections.ConfigDict) -> None:
@@ -153,19 +164,18 @@ def _validate_voc(config: ml_collections.ConfigDict) -> None:
       "data.year": 2007, "data.edge": 0, "data.workers": 0, "data.resident_gb": 0, "eval.crops": 1,
       "model.kernel": 1, **rates,
   })
-  known = (("source", VOC_SOURCES), ("trained", VOC_TRAINED))
-  for name, values in known:
-    if config.get(name, values[0]) not in values:
-      raise ValueError(f"config.{name} is {config[name]!r}: {nearest(config[name], values)}")
+  if config.data.name != "voc":
+    raise ValueError(
+        f"config.data.name is {config.data.name!r}, but the job {config.job} reads a devkit of"
+        " PASCAL VOC: leave it out, and name yours by --config.data.path=DIR."
+    )
+  trained = config.get("trained", VOC_TRAINED[0])
+  if trained not in VOC_TRAINED:
+    raise ValueError(f"config.trained is {trained!r}: {nearest(trained, VOC_TRAINED)}")
   if config.get("stride", 32) not in (32, 16, 8):
     raise ValueError(
         f"config.stride is {config.stride}, but scores can be 32, 16 or 8 pixels apart: choose "
         "fcn32s, fcn16s or fcn8s after the colon."
-    )
-  if (config.source == "kmeans") != (config.init == "k-means") and config.source != "pretrained":
-    raise ValueError(
-        f"config.source is {config.source} but config.init is {config.init}: choose the source "
-        "after the colon, --config=FILE.py:source=kmeans."
     )
 
 

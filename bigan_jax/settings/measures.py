@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 BETTER = {"up": "higher is better", "down": "lower is better", "": ""}
 ARROWS = {"up": "↑", "down": "↓", "": ""}
+QUALITY_NEIGHBOURS = 5  # whose distance is the radius of balls, of samples in a job and in training
 
 
 class Measure(NamedTuple):

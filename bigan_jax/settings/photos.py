@@ -47,15 +47,26 @@ def _networks(objective: str, official: bool) -> ml_collections.ConfigDict:
   model.latents = "uniform"  # p(z): U(-1, 1), as in the paper; or "normal", N(0, 1)
   model.image_shape = model.encoder_shape = (SIDE, SIDE, 3)
   model.value_range = (-1.0, 1.0)  # of pixels
-  model.G = ml_collections.ConfigDict({"width": 64, "kernel": 4, "z_skip": official})
-  layers = {"width": 64, "hidden": 1024}  # of conv1, doubled twice; units of fc
-  model.E = ml_collections.ConfigDict({**layers, "first_bn": not official})
+  model.G = ml_collections.ConfigDict({
+      "width": 64,  # channels of its last hidden layer, doubled towards z
+      "kernel": 4,  # side, in pixels
+      "z_skip": official,  # reference section 1; section 4 names D alone
+  })
+  model.E = ml_collections.ConfigDict({
+      "width": 64,  # channels of its first layer, then doubled
+      "hidden": 1024,  # units of its layer fc
+      "first_bn": not official,
+  })
   model.E.out_stddev = encoder_out_stddev(objective)
   model.E.stochastic = False  # the code that D and G are given in training is drawn
   model.E.rotation = 0.0  # weight of telling how a picture was turned, in E's loss
-  model.D = ml_collections.ConfigDict({**layers, "z_output": not official})
-  # Projections of z at first: as the authors' code scales them by the kernel, which drowns x, or
-  # as any weights (docs/results.md, "CIFAR-10").
+  model.D = ml_collections.ConfigDict({
+      "width": 64,  # channels of its first layer, then doubled
+      "hidden": 1024,  # units of its layer fc
+      "z_output": not official,  # section 4: "each linear layer thereafter"
+  })
+  # Projections of z at first: as the authors' code scales those into convolutions by the kernel,
+  # which drowns x, or as any weights (docs/results.md, "CIFAR-10").
   model.D.z_stddev = 0.32 if official else 0.02
   model.D.norm = "batch"  # as in the paper; or "spectral", and biases
   model.D.unary = False  # D in parts: it scores x and z by themselves besides pairs

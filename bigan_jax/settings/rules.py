@@ -1,13 +1,14 @@
 """What a config must hold to be run: every rule, and the sentence for who breaks it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
 
 from bigan_jax.settings import modern
 from bigan_jax.settings.arguments import OBJECTIVES, SHOWS_E_SAMPLES, nearest
-from bigan_jax.settings.measures import CRITERIA
-from bigan_jax.settings.training import data_section
+from bigan_jax.settings.data import data_section
+from bigan_jax.settings.measures import CRITERIA, QUALITY_NEIGHBOURS
 
 LAST_SEED = 2**32 - 1  # NumPy takes no more, and JAX drops the rest.
 PRECISIONS = ("float32", "tf32", "bfloat16")
@@ -80,6 +81,16 @@ def check_lists(config: ml_collections.ConfigDict) -> None:
                        f'--config.{name}="{example}".')
 
 
+def check_widths(name: str, widths: Sequence[int]) -> None:
+  """Raises ValueError unless these are channels that an AlexNet can have."""
+  even = all(type(width) is int and width >= 2 and width % 2 == 0 for width in widths)
+  if len(widths) != CONVOLUTIONS or not even:
+    raise ValueError(
+        f"config.{name} is {tuple(widths)}: give {CONVOLUTIONS} even numbers, of the channels of"
+        " conv1 to conv5."
+    )
+
+
 def validate(config: ml_collections.ConfigDict) -> None:
   """Raises ValueError, in one sentence, for the first field that is out of range."""
   check_least(config, {
@@ -106,6 +117,11 @@ def validate(config: ml_collections.ConfigDict) -> None:
     raise ValueError(
         f"config.eval.quality is {config.eval.quality}, but only config.eval.samples = "
         f"{config.eval.samples} samples are drawn: lower it."
+    )
+  if 0 < config.eval.quality <= QUALITY_NEIGHBOURS:
+    raise ValueError(
+        f"config.eval.quality is {config.eval.quality}, but samples are compared by "
+        f"{QUALITY_NEIGHBOURS} neighbours of each: give more than that, or 0."
     )
   if config.stop_epoch > config.epochs:
     raise ValueError(
@@ -162,13 +178,8 @@ def _validate_sizes(config: ml_collections.ConfigDict) -> None:
   """Raises ValueError if layers, pictures, E's crops and G's images do not fit each other."""
   check_lists(config)
   for player in ("E", "D"):
-    widths = config.model[player].get("widths", (2,) * CONVOLUTIONS)
-    if len(widths) != CONVOLUTIONS or any(type(width) is not int or width < 2 or width % 2
-                                            for width in widths):
-      raise ValueError(
-          f"config.model.{player}.widths is {tuple(widths)}: give {CONVOLUTIONS} even numbers, of "
-          "the channels of conv1 to conv5."
-      )
+    if "widths" in config.model[player]:
+      check_widths(f"model.{player}.widths", config.model[player].widths)
   shapes = [tuple(config.model[name]) for name in ("image_shape", "encoder_shape")]
   for name, shape in zip(("image_shape", "encoder_shape"), shapes):
     if len(shape) != 3 or shape[0] != shape[1] or shape[2] not in (1, 3) or shape[0] < 1:

@@ -1,32 +1,13 @@
-"""Training configs: what they share, and the two settings of the paper."""
+"""Training configs: what they share, whatever their networks."""
 
 import math
 
 import ml_collections
 
-from bigan_jax.settings import modern
-from bigan_jax.settings.arguments import MODERN, parse_argument
+from bigan_jax.settings.data import data_section
 
 BATCH = 128  # paper, appendix A
 WARMUP = 5  # epochs, of larger batches
-
-
-def data_section() -> ml_collections.ConfigDict:
-  """Which pictures, in every config that reads any."""
-  data = ml_collections.ConfigDict()
-  data.name = ""  # "image_folder", "imagenet_presized", a set of TFDS, or "fake": noise
-  data.path = ""  # folder of a set of your own
-  data.splits = "validation"  # or "test": train on all, evaluate on the test set
-  data.edge = 0  # shorter side that pictures are resized to; 0: as they are
-  data.flip = False  # mirror training images with probability 1/2
-  data.validation_share = 0.1  # of a folder without a split of its own
-  data.max_labels = 0  # only images of the first so many classes; 0: all
-  data.only_labels = ""  # only images of these classes, by number or name: "horse,3"; "": all
-  data.without_labels = ""  # only images of all classes but these, likewise; "": all
-  data.accept_change = False  # go on with a run though its pictures or classes changed
-  data.resident_gb = 0.0  # train on larger sets from disk; 0: larger than what memory holds
-  data.workers = 0  # processes that decode those; 0: threads
-  return data
 
 
 def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
@@ -54,7 +35,7 @@ def base(objective: str, recipe: str) -> ml_collections.ConfigDict:
   config.data = data_section()
   config.optim = _optim(recipe)
   config.eval = ml_collections.ConfigDict()
-  config.eval.every = 25  # epochs; besides, at 0, 1 and the end (reference section 6)
+  config.eval.every = 25  # epochs; besides, at 0, 1, half and the end (reference section 6)
   config.eval.images = 10_000  # judged; 0: all
   config.eval.references = 50_000  # neighbours for 1-NN, of the training set; 0: all
   config.eval.samples = 100_000  # G(z) for NND and EGg
@@ -101,110 +82,6 @@ def scale_batch(config: ml_collections.ConfigDict, batch_size: int) -> ml_collec
   config.optim.b1 = max(0.0, 1 - factor * (1 - config.optim.b1))
   config.optim.b2 = max(0.0, 1 - factor * (1 - config.optim.b2))
   return config
-
-
-def permutation_invariant(argument: str) -> ml_collections.ConfigDict:
-  """The multi-layer perceptrons of section 4.2 and appendix A.1 in either recipe.
-
-  The argument also takes batch=N: another batch, at the rate that goes with it.
-  """
-  objective, values = parse_argument(argument, {"recipe": "paper", "batch": 0})
-  official = values["recipe"] == "official"
-  config = scale_batch(base(objective, values["recipe"]), values["batch"])
-  config.model = ml_collections.ConfigDict()
-  config.model.family = "mlp"
-  config.model.latent_dim = 50  # numbers in z and in the code
-  config.model.latents = "uniform"  # p(z): U(-1, 1), as in the paper; or "normal", N(0, 1)
-  config.model.image_shape = (28, 28, 1)  # what G makes and D sees
-  config.model.encoder_shape = (28, 28, 1)  # what E sees
-  config.model.value_range = (0.0, 1.0)  # pixel / 255 (reference section 1)
-  config.model.G = ml_collections.ConfigDict()
-  config.model.G.width = 1024  # units of each hidden layer
-  config.model.G.first_bn = official  # reference section 1; A.1 has none there
-  config.model.G.z_skip = official  # reference section 1; section 4 names D alone
-  config.model.E = ml_collections.ConfigDict()
-  config.model.E.width = 1024  # units of each hidden layer
-  config.model.E.out_stddev = encoder_out_stddev(objective)
-  config.model.D = ml_collections.ConfigDict()
-  config.model.D.width = 1024  # units of each hidden layer
-  config.model.D.z_output = not official  # section 4: "each linear layer thereafter"
-  config.model.D.norm = "batch"  # as in the paper; or "spectral", and biases
-  return config
-
-
-def convolutional(
-    argument: str, edge: int, crop: int, epochs: int = 100
-) -> ml_collections.ConfigDict:
-  """The convolutional networks of section 4.3 and appendix A.2 in either recipe.
-
-  Args:
-    argument: of the config file; also takes max_labels=K, for the first K classes alone,
-      size=small (`_shrink`), batch=N, another batch at the rate that goes with it, and
-      recipe=modern.
-    edge: shorter side that pictures are resized to.
-    crop: side of the random crops that E sees. D and G work at 64 x 64; where E sees more,
-      BiGAN is generalised (reference section 11).
-    epochs: of all classes (reference section 5).
-  """
-  defaults = {"recipe": "paper", "max_labels": 0, "size": "full", "batch": 0}
-  objective, values = parse_argument(argument, defaults, recipes=MODERN)
-  official = values["recipe"] == "official"
-  config = base(objective, values["recipe"])
-  config.epochs = 400 if values["max_labels"] else epochs
-  config.steps_per_dispatch = 20  # 40 s on 2 CPU cores, after which a signal is heard
-  config.data.edge = edge
-  config.data.flip = not official  # appendix A.2; the authors' code has no flip
-  config.data.max_labels = values["max_labels"]
-  config.model = _image_networks(objective, official, crop)
-  if values["size"] == "small":
-    _shrink(config)
-  if values["recipe"] == "modern":
-    modern.modernise(config, rotation=10.0)  # D wins: 1 is drowned (docs/modern.md)
-  return scale_batch(config, values["batch"])
-
-
-def _image_networks(objective: str, official: bool, crop: int) -> ml_collections.ConfigDict:
-  """The section `model` of images (appendix A.2)."""
-  model = ml_collections.ConfigDict()
-  # As a feature learner, D is the AlexNet that E is elsewhere.
-  model.family = "dcgan_alexnet_D" if objective == "gan" else "dcgan"
-  model.latent_dim = 200  # numbers in z and in the code
-  model.latents = "uniform"  # p(z): U(-1, 1), as in the paper; or "normal", N(0, 1)
-  model.image_shape = (64, 64, 3)  # what G makes and D sees
-  model.encoder_shape = (crop, crop, 3)  # what E sees
-  model.value_range = (-1.0, 1.0)  # of pixels
-  model.G = ml_collections.ConfigDict({"width": 64, "z_skip": official})
-  # Batch norm on the output of each convolution; the authors' conv1 has none.
-  alexnet = {"widths": (96, 256, 384, 384, 256), "first_bn": not official}
-  model.E = ml_collections.ConfigDict(alexnet)
-  model.E.out_stddev = encoder_out_stddev(objective)
-  model.E.stochastic = False  # the code that D and G are given in training is drawn
-  model.E.rotation = 0.0  # weight of telling how a picture was turned, in E's loss
-  model.D = ml_collections.ConfigDict(alexnet if objective == "gan" else {
-      "width": 64,
-      "hidden": 0,  # units of a layer fc, and in parts of those of z; 0: none, as in the paper
-      "z_output": not official,  # section 4: "each linear layer thereafter"
-      "z_stddev": 0.5,  # of projections of z at first (reference section 0)
-      "unary": False,  # D in parts: it scores x and z by themselves besides pairs
-  })
-  model.D.norm = "batch"  # as in the paper; or "spectral", and biases
-  return model
-
-
-def _shrink(config: ml_collections.ConfigDict) -> None:
-  """For some thousand pictures on a CPU: D and G work at 32 x 32, so that BiGAN is generalised.
-
-  D keeps its width: at 64 x 64 and half of it, the machine's other choice, E and G did not find
-  each other as well (docs/results.md, "Clip art").
-  """
-  config.batch_size, config.epochs, config.optim.rate = 32, 140, 3e-4
-  config.model.latent_dim = 50  # numbers in z and in the code
-  config.model.image_shape = (32, 32, 3)
-  config.model.E.widths = (48, 128, 192, 192, 128)
-  if "widths" in config.model.D:  # D is as E, the feature learner.
-    config.model.D.widths = config.model.E.widths
-  else:
-    config.model.D.z_stddev = 0.05
 
 
 def encoder_out_stddev(objective: str) -> float:

@@ -10,7 +10,7 @@ from bigan_jax.data import batches
 from bigan_jax.data.splits import Split, Stored
 from bigan_jax.runs.workdir import RunFolder
 from bigan_jax.settings import rules
-from bigan_jax.settings import training as configs
+from bigan_jax.settings.data import data_section
 from bigan_jax.training import feeds
 from bigan_jax.transfer import crops, fine_tuning, head, initialise, source, supervised_step
 from bigan_jax.transfer.fine_tuning import Params, Task
@@ -38,7 +38,7 @@ def resolve(
       )
   elif not config.data.name:
     raise ValueError("config.data.name is empty: name a data set, or an encoder to take it from.")
-  config.data.splits = config.data.splits or configs.data_section().splits
+  config.data.splits = config.data.splits or data_section().splits
   if side:
     if model.family == "mlp" and side != model.encoder_shape[0]:
       raise ValueError(

@@ -3,7 +3,7 @@
 import pytest
 
 from bigan_jax.settings import arguments
-from bigan_jax.settings import training as configs
+from bigan_jax.settings.perceptrons import permutation_invariant
 
 
 @pytest.mark.parametrize("argument, expected", [
@@ -16,7 +16,7 @@ from bigan_jax.settings import training as configs
 def test_arguments_after_the_colon(argument: str, expected: tuple[str, str]) -> None:
   objective, values = arguments.parse_argument(argument, {"recipe": "paper"})
   assert (objective, values["recipe"]) == expected
-  config = configs.permutation_invariant(argument)
+  config = permutation_invariant(argument)
   assert (config.objective, config.recipe) == expected
 
 
@@ -26,6 +26,8 @@ def test_a_value_takes_the_type_of_its_default() -> None:
   assert type(values["crop"]) is int and type(values["scale"]) is float
   with pytest.raises(ValueError, match="crop=big is not of type int"):
     arguments.parse_argument("crop=big", {"crop": 64})
+  with pytest.raises(ValueError, match="Unknown config argument 'size': this config takes none[.]"):
+    arguments.parse_argument("size=small", {})
 
 
 @pytest.mark.parametrize("argument, sentence", [
@@ -38,7 +40,7 @@ def test_a_value_takes_the_type_of_its_default() -> None:
 ])
 def test_a_wrong_argument_is_answered_with_the_nearest(argument: str, sentence: str) -> None:
   with pytest.raises(ValueError, match=sentence):
-    configs.permutation_invariant(argument)
+    permutation_invariant(argument)
 
 
 def test_names_that_stand_for_other_fields_are_no_flags() -> None:

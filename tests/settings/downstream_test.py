@@ -17,6 +17,8 @@ from configs import (
     ({"encoder": ""}, "config.encoder is empty"),
     ({"trained": "fc7"}, r"config.trained is 'fc7': did you mean 'fc8'\? choose from fc6_8, fc8"),
     ({"source": "randon"}, "did you mean 'random'"),
+    ({"source": "supervised"}, "config.source is 'supervised': choose from pretrained, random, km"),
+    ({"data.name": "image_folder"}, "the job voc_classification reads a devkit of PASCAL VOC"),
     ({"source": "kmeans"}, "config.source is kmeans but config.init is gaussian"),
     ({"eval.crops": 0}, "config.eval.crops is 0, but must be at least 1"),
     ({"optim.rates.fc6": -1.0}, "config.optim.rates.fc6 is -1.0"),
@@ -98,6 +100,9 @@ def test_the_variants_of_segmentation() -> None:
     ({"model.dropout": 1.0}, "config.model.dropout is 1.0, but must be below 1"),
     ({"stop_epoch": 91}, "config.stop_epoch is 91, beyond config.epochs = 90"),
     ({"init": "kmeans"}, "did you mean 'k-means'?"),
+    ({"source": "pretraned"}, "config.source is 'pretraned': did you mean 'pretrained'?"),
+    ({"source": "kmeans"}, "after the colon, --config=configs/frozen_layers.py:kmeans"),
+    ({"model.widths": (32, 64, 96, 96)}, "config.model.widths is .*: give 5 even numbers"),
     ({"precision": "float16"}, "config.precision is 'float16'"),
 ])
 def test_fields_of_frozen_layers_out_of_range(fields: dict, message: str) -> None:

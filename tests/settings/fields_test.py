@@ -37,6 +37,20 @@ def test_what_is_said_is_what_stands_beside() -> None:
   assert said["model.D.z_stddev"].startswith("of projections of z")  # Within a dict.
 
 
+@pytest.mark.parametrize("name, said", [
+    ("mnist", {"model.G.width": "units of each hidden layer", "model.value_range": "pixel / 255"}),
+    ("imagenet", {"model.G.width": "channels of its last", "model.value_range": "of pixels"}),
+    ("cifar10", {"model.E.width": "channels of its first", "model.E.hidden": "units of its layer"}),
+    ("frozen_layers", {"epochs": "", "optim.weight_decay": "of weights, not of biases"}),
+    ("linear_probe", {"calibration_steps": "batches that its statistics come from"}),
+])
+def test_a_field_is_explained_as_its_own_config_has_it(name: str, said: dict[str, str]) -> None:
+  """Others of the same name, as of perceptrons, are not what it is."""
+  found = fields.comments(ROOT / "configs" / f"{name}.py")
+  for field, text in said.items():
+    assert found.get(field, "").startswith(text) and bool(text) == (field in found)
+
+
 def test_a_config_of_one_s_own_is_explained_too(tmp_path: pathlib.Path) -> None:
   path = tmp_path / "mine.py"
   path.write_text("""from configs import digits

@@ -72,6 +72,15 @@ def test_the_edge_of_a_range_is_allowed(tiny: Tiny, name: str, value: float) -> 
   rules.validate(config)
 
 
+def test_as_many_samples_as_neighbours_are_refused(tiny: Tiny) -> None:
+  config = tiny()
+  config.eval.quality = 5
+  with pytest.raises(ValueError, match="config.eval.quality is 5, but samples are compared by 5"):
+    rules.validate(config)
+  config.eval.quality = 6
+  rules.validate(config)
+
+
 def test_an_unknown_objective_is_refused(tiny: Tiny) -> None:
   config = tiny()
   config.objective = "bigam"

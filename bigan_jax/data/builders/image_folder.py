@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from bigan_jax.data import codec, folders, layout, survey
 from bigan_jax.data.builders import presize
 from bigan_jax.data.layout import Entry, Layout
-from bigan_jax.settings.training import data_section
+from bigan_jax.settings.data import data_section
 
 PICTURES_PER_PART = 256
 SHUFFLE_SEED = 42

@@ -7,7 +7,7 @@ from bigan_jax.data.preprocess import to_uint8
 from bigan_jax.evaluation import frozen
 from bigan_jax.evaluation.metrics import Evaluator, Judge, Results
 from bigan_jax.evaluation.sample_quality import comparing, described
-from bigan_jax.settings import downstream
+from bigan_jax.settings import measures
 from bigan_jax.training.state import Snapshot
 
 COLUMNS = comparing.Quality._fields
@@ -20,7 +20,7 @@ def evaluator(config: ml_collections.ConfigDict, judge: Judge) -> Evaluator:
   Raises:
     ValueError: there are too few pictures.
   """
-  size, k = config.model.image_shape[0], downstream.QUALITY_NEIGHBOURS
+  size, k = config.model.image_shape[0], measures.QUALITY_NEIGHBOURS
   count = min(TRAINING, judge.references.size)
   train = judge.references.images[np.arange(count) * judge.references.size // count]
   describe = described.by_pixels(described.at_size(train, size)).of

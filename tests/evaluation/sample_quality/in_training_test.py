@@ -67,6 +67,6 @@ def test_more_than_are_drawn_and_too_few(tiny: Callable) -> None:
   config.eval.quality = 101
   with pytest.raises(ValueError, match="quality is 101, but only config.eval.samples = 100"):
     rules.validate(config)
-  config.eval.quality, config.eval.images = 3, 5
+  config.eval.quality, config.eval.images = 6, 5
   with pytest.raises(ValueError, match="There are 5 judged pictures, but 5 neighbours of each"):
     in_training.evaluator(config, judge_of(config))
