@@ -26,3 +26,14 @@ need() {
 bigan() {
   "$python" -m bigan_jax.main --stopped_status=143 "$@"
 }
+
+# check_words NAME "ALLOWED ..." "GIVEN ...": ends with a sentence at the first that is not allowed.
+check_words() {
+  local word
+  for word in $3; do
+    if [[ " $2 " != *" $word "* ]]; then
+      echo "$1 has $word: choose from ${2// /, }." >&2
+      exit 1
+    fi
+  done
+}

@@ -28,6 +28,8 @@ if [[ ${SIZE:-} == small ]]; then
   regressors=  # E sees larger pictures than G makes.
 fi
 methods=${METHODS:-bigan gan $regressors autoencoder_l2 autoencoder_l1}
+check_words METHODS \
+  "bigan gan latent_regressor joint_latent_regressor autoencoder_l2 autoencoder_l1" "$methods"
 untrained=${UNTRAINED:-0 1 2}
 folder=$out/$dataset/$recipe
 

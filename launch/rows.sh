@@ -34,14 +34,3 @@ every_row() {
     esac
   done
 }
-
-# check_words NAME "ALLOWED ..." "GIVEN ...": ends with a sentence at the first that is not allowed.
-check_words() {
-  local word
-  for word in $3; do
-    if [[ " $2 " != *" $word "* ]]; then
-      echo "$1 has $word: choose from ${2// /, }." >&2
-      exit 1
-    fi
-  done
-}

@@ -22,7 +22,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 archive=$(mktemp)
 trap 'rm -f "$archive"' EXIT
 tar -czf "$archive" -C "$root" --exclude=__pycache__ \
-  pyproject.toml setup.cfg README.md bigan_jax configs
+  pyproject.toml setup.cfg README.md LICENSE bigan_jax configs
 gcloud compute tpus tpu-vm scp "$archive" "$name:bigan_jax.tar.gz" --zone="$zone" --worker=all
 on_all() {
   gcloud compute tpus tpu-vm ssh "$name" --zone="$zone" --worker=all --command="$1"

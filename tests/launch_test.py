@@ -267,7 +267,7 @@ def test_a_tpu_host_gets_the_checkout_as_it_is(
   home.mkdir()
   for folder in ("launch", "configs", "bigan_jax/__pycache__"):
     (checkout / folder).mkdir(parents=True)
-  for name in ("pyproject.toml", "setup.cfg", "README.md", "bigan_jax/new.py"):
+  for name in ("pyproject.toml", "setup.cfg", "README.md", "LICENSE", "bigan_jax/new.py"):
     (checkout / name).write_text(name)
   for name in ("tpu_vm.sh", "common.sh"):
     shutil.copy(LAUNCH / name, checkout / "launch")

@@ -71,6 +71,12 @@ def test_small_networks_have_no_regressors(photos: Photos) -> None:
   assert methods == ["bigan-0", "gan-0", "autoencoder_l2-0", "autoencoder_l1-0"]
 
 
+def test_methods_without_a_row_are_refused(photos: Photos, tmp_path: pathlib.Path) -> None:
+  with pytest.raises(subprocess.CalledProcessError):
+    photos("OUT", "cifar10", METHODS="bigan alad")
+  assert not (tmp_path / "OUT").exists()
+
+
 def test_seeds_methods_and_layers_are_chosen(photos: Photos) -> None:
   lines = photos("OUT", "tiny_imagenet", SEEDS="4 5", METHODS="gan bigan", LAYERS="conv5 e",
                  UNTRAINED="7", RECIPE="official", CONFIG="configs/digits.py", SIZE="small")

@@ -55,7 +55,7 @@ def read(path: str, step: str = "latest") -> Source:
   (player, variables), = trained.variables.items()
   model, learner = trained.config.model, trained.config.objective
   shape = model.image_shape if player == "D" else model.encoder_shape
-  generalised = tuple(model.encoder_shape) != tuple(model.image_shape)
+  generalised = player == "E" and tuple(model.encoder_shape) != tuple(model.image_shape)
   layers = merging.merge(variables)
   _check(path, tuple(layers))
   return Source(trained.config, tuple(shape), layers, learner, trained.step, generalised)

@@ -137,11 +137,7 @@ def main(folder: pathlib.Path) -> None:
   judged = read(folder)
   if not judged:
     raise FileNotFoundError(f"Nothing is judged in {folder}: begin with launch/photos.sh.")
-  strange = {method for method, _ in judged} - METHODS.keys()
-  if strange:
-    raise ValueError(
-        f"{folder} has runs of {', '.join(sorted(strange))}, which the table has no row for."
-    )
+  printed.refuse_strange(folder, (method for method, _ in judged), METHODS)
   printed.publish(
       folder, "photos", table(judged, folder.absolute().parent.name), published.NOTE
   )

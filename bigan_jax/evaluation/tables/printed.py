@@ -1,6 +1,6 @@
 """What the tables share: results out of run folders, and rows into Markdown and CSV."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 import csv
 import json
 import pathlib
@@ -14,6 +14,15 @@ Rows = Sequence[Sequence[Any]]
 def finished(folder: pathlib.Path) -> list[dict[str, Any]]:
   """The results of all jobs that have any, whatever jobs these are."""
   return [json.loads(path.read_text()) for path in sorted(folder.glob("*/results.json"))]
+
+
+def refuse_strange(folder: pathlib.Path, found: Iterable[str], known: Iterable[str]) -> None:
+  """Raises ValueError if a table has no row for one of the names that were found."""
+  strange = sorted(set(found) - set(known))
+  if strange:
+    raise ValueError(
+        f"{folder} has runs of {', '.join(strange)}, which the table has no row for."
+    )
 
 
 def mean_and_spread(percent: Sequence[float]) -> str:

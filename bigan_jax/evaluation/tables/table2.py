@@ -27,19 +27,22 @@ PAPER = {
     "autoencoder_l2": ("Autoencoder (l2)", ()),
     "autoencoder_l1": ("Autoencoder (l1)", ()),
     "bigan": ("BiGAN", (56.2, 54.4, 49.4, 43.9, 33.3)),
-    "bigan, generalised": ("BiGAN, 112 x 112 E", (55.3, 53.2, 49.3, 44.4, 34.8)),
+    "bigan, generalised": (
+        "BiGAN, generalised (paper: 112 x 112 E)", (55.3, 53.2, 49.3, 44.4, 34.8)
+    ),
     "labels": ("Trained with labels", ()),
 }
 Results = dict[str, Any]
 
 
 def learner(results: Results) -> str:
-  """The key in PAPER of a run's results."""
+  """The key in PAPER of a run's results; there are two of BiGAN alone."""
   if results["source"] == "supervised":
     return "labels"
   if results["source"] != "pretrained":
     return results["source"]
-  return results["learner"] + (", generalised" if results["generalised"] else "")
+  generalised = results["generalised"] and results["learner"] == "bigan"
+  return results["learner"] + (", generalised" if generalised else "")
 
 
 def table(found: Sequence[Results]) -> list[tuple[str, ...]]:
@@ -87,6 +90,7 @@ def main(folder: pathlib.Path) -> None:
     raise FileNotFoundError(
         f"No finished run folders in {folder}: train some by launch/table2.sh."
     )
+  printed.refuse_strange(folder, map(learner, found), PAPER)
   printed.publish(folder, "table2", table(found))
 
 

@@ -2,7 +2,9 @@
 
 import html.parser
 import json
+import os
 import pathlib
+import subprocess
 
 import numpy as np
 from PIL import Image
@@ -12,6 +14,7 @@ from bigan_jax.evaluation import web
 from bigan_jax.evaluation.tables import report, run_folders, run_pictures
 from tests import browser
 
+ROOT = pathlib.Path(__file__).parents[3]
 VOID = {"meta", "img", "br", "input"}
 
 
@@ -132,6 +135,16 @@ def test_jobs_beside_a_run(tmp_path: pathlib.Path) -> None:
   assert {"87.5", "AUROC", "0.875", "row 0 of probe"} <= set(found.text)
   assert found.text.count("confusion_e (the first 200 of 250 rows)") == 3
   assert "row 200 of probe" not in found.text and "row 0 of strange" not in found.text
+
+
+def test_the_command(tmp_path: pathlib.Path, forked_python: pathlib.Path) -> None:
+  run, out = write_jobs(tmp_path / "runs"), tmp_path / "page.html"
+  done = subprocess.run(
+      ["bash", "launch/report.sh", out, run], cwd=ROOT, capture_output=True, text=True, check=True,
+      env=os.environ | {"PYTHON": str(forked_python)},
+  )
+  assert done.stdout.splitlines()[-1] == f"Wrote {out}, with 5 jobs found beside."
+  assert "row 0 of probe" in out.read_text()
 
 
 def test_a_browser_moves_through_time(tmp_path: pathlib.Path) -> None:

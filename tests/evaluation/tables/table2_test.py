@@ -33,7 +33,7 @@ def test_rows_and_columns(
       results("pretrained", "bigan", 1, 55.0), results("pretrained", "bigan", 1, 56.0),
       results("pretrained", "bigan", 5, 33.0),
       results("pretrained", "bigan", 2, 50.0, generalised=True),
-      results("pretrained", "gan", 3, 40.0), results("random", "", 2, 41.5),
+      results("pretrained", "gan", 3, 40.0, generalised=True), results("random", "", 2, 41.5),
       results("kmeans", "", 4, 30.0), results("supervised", "", 0, 57.5),
       results("pretrained", "labels", 3, 57.0),
       {"job": "linear_probe"},
@@ -46,7 +46,7 @@ def test_rows_and_columns(
   found = {row[0]: row[1:] for row in rows}
   assert found["BiGAN"] == ["", "55.50 ± 0.50", "", "", "", "33.00", "1/2", "90",
                             "imagenet_presized", "56.2", "54.4", "49.4", "43.9", "33.3"]
-  assert found["BiGAN, 112 x 112 E"][2] == "50.00"
+  assert found["BiGAN, generalised (paper: 112 x 112 E)"][2] == "50.00"
   assert found["Discriminator (D)"][3] == "40.00" and found["Discriminator (D)"][-5:] == [""] * 5
   assert found["Random"][2] == "41.50" and found["Random"][-1] == "12.0"
   assert found["Random (k-means)"][4] == "30.00"
@@ -73,6 +73,9 @@ def test_networks_are_not_mixed(tmp_path: pathlib.Path) -> None:
     table2.main(tmp_path)
 
 
-def test_an_empty_folder_is_refused(tmp_path: pathlib.Path) -> None:
+def test_what_has_no_row_is_refused(tmp_path: pathlib.Path) -> None:
   with pytest.raises(FileNotFoundError, match="No finished run folders"):
+    table2.main(tmp_path)
+  write(tmp_path, [results("pretrained", "alad", 2, 40.0)])
+  with pytest.raises(ValueError, match="has runs of alad, which the table has no row for"):
     table2.main(tmp_path)

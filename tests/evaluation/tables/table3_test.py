@@ -48,7 +48,7 @@ def test_rows_and_columns(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture)
                     *(f"paper {name}" for name in columns)]
   assert found["BiGAN"] == ["37.50 ± 0.50", "48.00", "58.00", "45.00", "34.00", "1/2", "240/5011",
                             "37.5", "48.7", "58.9", "45.7", "34.9"]
-  assert found["BiGAN, 112 x 112 E"][2] == "61.00"
+  assert found["BiGAN, generalised (paper: 112 x 112 E)"][2] == "61.00"
   assert found["Random"] == ["", "", "50.00", "", "", "1", "5011", *[""] * 5]
   assert found["Random (k-means)"][3] == "44.00" and found["Random (k-means)"][-5] == "32.0"
   assert found["Trained with labels"][0] == "70.00" and found["Trained with labels"][-1] == "48.0"
@@ -108,6 +108,6 @@ def test_folders_of_table_2_may_hold_them_too(tmp_path: pathlib.Path) -> None:
 def test_what_has_no_row_is_refused(tmp_path: pathlib.Path) -> None:
   with pytest.raises(FileNotFoundError, match="No finished run folders"):
     table3.main(tmp_path)
-  write(tmp_path, [results("pretrained", "gan", "fc8", 9.0, generalised=True)])
-  with pytest.raises(ValueError, match="runs of gan, generalised, which the table has no row for"):
+  write(tmp_path, [results("pretrained", "alad", "fc8", 9.0)])
+  with pytest.raises(ValueError, match="runs of alad, which the table has no row for"):
     table3.main(tmp_path)
