@@ -18,6 +18,7 @@ import json
 import os
 import resource
 import statistics
+import sys
 import time
 from typing import Any, NamedTuple
 
@@ -145,7 +146,8 @@ def peak_memory() -> float:
   stats = jax.local_devices()[0].memory_stats()
   if stats and "peak_bytes_in_use" in stats:
     return stats["peak_bytes_in_use"]
-  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+  unit = 1 if sys.platform == "darwin" else 1024
+  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def measure(

@@ -169,13 +169,15 @@ def _epoch(network: Network, state: State, data: Data, order: jax.Array, rate: f
     updates, adam = ADAM.update(grads, state.adam)
     params = jax.tree.map(lambda p, u: p - rate * u, state.params, updates)
     return State(params, batch_stats, adam, key), None
-  return jax.lax.scan(step, state, order)[0]
+  with jax.default_matmul_precision("float32"):
+    return jax.lax.scan(step, state, order)[0]
 
 
 @functools.partial(jax.jit, static_argnames="network")
 def _guess(network: Network, state: State, data: Data, indices: jax.Array) -> jax.Array:
   variables = {"params": state.params, "batch_stats": state.batch_stats}
-  return jnp.argmax(network.apply(variables, data.at(indices)[0], train=False), axis=1)
+  with jax.default_matmul_precision("float32"):
+    return jnp.argmax(network.apply(variables, data.at(indices)[0], train=False), axis=1)
 
 
 def _accuracy(network: Network, state: State, data: Data, images: np.ndarray) -> float:

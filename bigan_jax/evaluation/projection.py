@@ -110,7 +110,8 @@ def _search(model: loaded.Model, steps: int) -> Callable[..., tuple[jax.Array, E
     nothing = jax.tree.map(jnp.zeros_like, jax.eval_shape(of, code))
     best = _Best(jnp.full(len(code), jnp.inf), code, nothing)
     start = code, adam.init(code), best, nothing
-    (_, _, best, first), _ = jax.lax.scan(step, start, jnp.arange(steps + 1))
+    with jax.default_matmul_precision("float32"):
+      (_, _, best, first), _ = jax.lax.scan(step, start, jnp.arange(steps + 1))
     return best.z, first, best.errors
   return search
 

@@ -4,13 +4,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from bigan_jax.models.layers import BatchNorm, leaky_relu, linear, project
+from bigan_jax.models.layers import STDDEV, BatchNorm, leaky_relu, linear, project
 from bigan_jax.models.strided import Convolution, Deconvolution, Window
 
 Activations = dict[str, jax.Array]
 KERNEL = 5
 SIDE = 4  # of G's first feature maps, and of the paper's D's last
-Z_STDDEV = 0.02 * KERNEL**2  # of projections of z into these layers (reference section 0)
+Z_STDDEV = STDDEV * KERNEL**2  # of projections of z into these layers (reference section 0)
 
 
 class Generator(nn.Module):
@@ -86,8 +86,9 @@ class Discriminator(nn.Module):
     hidden: units of fc, and in parts of the layers of z; 0: no such layer.
     z_output: let z enter the output layer too, as the paper's text says (section 4); the
       authors' code stops at the last hidden layer.
-    z_stddev: initial weights of the projections of z into hidden layers. The authors' are 25 times
-      those of kernels, which drowns x in narrow networks (docs/results.md, "Clip art").
+    z_stddev: initial weights of the projections of z into hidden layers; in parts they are as any.
+      The authors' are 25 times those of kernels, which drowns x in narrow networks
+      (docs/results.md, "Clip art").
     norm: "batch", of all hidden layers but the first; or "spectral": kernels are divided by their
       singular values in training (models/spectral.py), and hidden layers have a bias.
     unary: judge x and z by themselves too.
@@ -118,7 +119,7 @@ class Discriminator(nn.Module):
     def hidden(layer: nn.Module, h: jax.Array, z: jax.Array | None = None) -> jax.Array:
       h, name = layer(h), layer.name
       if z is not None:
-        h = h + project(z, h, f"{name}_z", self.z_stddev)
+        h = h + project(z, h, f"{name}_z", STDDEV if parts else self.z_stddev)
       if not bias and name != "conv1":
         norm = BatchNorm(affine=True, axis_name=self.axis_name, name=f"{name}_bn")
         h = norm(h, train, batches)
@@ -126,7 +127,7 @@ class Discriminator(nn.Module):
       return activations[name]
 
     dense = lambda name: linear(self.hidden, name, bias=bias)
-    score = lambda name, h: linear(1, name, stddev=0.02 if bias else 0)(h)
+    score = lambda name, h: linear(1, name, stddev=STDDEV if bias else 0)(h)
     parts, window = self.unary and z is not None, Window(2, (self.kernel - 1) // 2)
     for i in range(1, self.convolutions + 1):
       conv = Convolution(self.width << i - 1, self.kernel, window, bias, name=f"conv{i}")

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 EPSILON = 1e-8  # added to the variance (reference section 0); 1e-5 would change every output
+STDDEV = 0.02  # of weights at first (reference section 0)
 TURNS = 4  # ways to turn a square picture by right angles
 AXIS = "batch"  # the device axis of parallel.py, over which batch statistics are averaged
 
@@ -14,7 +15,7 @@ def leaky_relu(x: jax.Array) -> jax.Array:
   return jnp.where(x > 0, x, 0.2 * x)  # jnp.maximum keeps a mask of ties for its gradient
 
 
-def linear(features: int, name: str, stddev: float = 0.02, bias: bool = False) -> nn.Dense:
+def linear(features: int, name: str, stddev: float = STDDEV, bias: bool = False) -> nn.Dense:
   """A linear layer, weights N(0, stddev); stddev 0: zeros (reference section 0)."""
   init = nn.initializers.normal(stddev) if stddev else nn.initializers.zeros
   return nn.Dense(features, use_bias=bias, kernel_init=init, name=name)

@@ -30,13 +30,13 @@ def advance(params: chex.ArrayTree, vectors: Vectors) -> Vectors:
   """The vectors after one more step of power iteration."""
   def step(name: str, u: jax.Array) -> jax.Array:
     matrix = _matrix(params[name]["kernel"])
-    return _unit(matrix.T @ (matrix @ u))
+    return _unit(_product(matrix.T, _product(matrix, u)))
   return {name: step(name, u) for name, u in vectors.items()}
 
 
 def value(kernel: jax.Array, u: jax.Array) -> jax.Array:
   """The largest singular value of the kernel as a matrix [-1, O], by its vector u [O]."""
-  image = _matrix(kernel) @ u
+  image = _product(_matrix(kernel), u)
   return jnp.sqrt(jnp.sum(jnp.square(image)) + LEAST)
 
 
@@ -51,6 +51,11 @@ def fold(params: chex.ArrayTree, vectors: Vectors) -> chex.ArrayTree:
 
 def _matrix(kernel: jax.Array) -> jax.Array:
   return kernel.reshape(-1, kernel.shape[-1])
+
+
+def _product(matrix: jax.Array, vector: jax.Array) -> jax.Array:
+  """Of full float32 precision, whatever the networks are trained with."""
+  return jnp.matmul(matrix, vector, precision="float32")
 
 
 def _unit(vector: jax.Array) -> jax.Array:

@@ -80,7 +80,7 @@ def _translation(x: jax.Array, draws: jax.Array) -> jax.Array:
   """Moves by whole pixels, at most SHIFT of each side; what comes into sight is grey."""
   rows = _moved(x.shape[1], draws[:, 1])
   columns = _moved(x.shape[2], draws[:, 2])
-  return jnp.einsum("bih,bhwc,bjw->bijc", rows, x, columns)
+  return jnp.einsum("bih,bhwc,bjw->bijc", rows, x, columns, precision="float32")
 
 
 def _moved(side: int, draw: jax.Array) -> jax.Array:

@@ -139,10 +139,10 @@ def _ratios(
 ) -> tuple[jax.Array, jax.Array]:
   """Root mean square of each layer's gradients over that of its weights, and std of the output."""
   def output(some: Params) -> jax.Array:
-    with jax.default_matmul_precision("float32"):
-      return network.apply({"params": {**params, **some}}, x)[0]
-  y, pull_back = jax.vjp(output, {name: params[name] for name in names})
-  gradients, = pull_back(jax.random.normal(key, y.shape))
+    return network.apply({"params": {**params, **some}}, x)[0]
+  with jax.default_matmul_precision("float32"):
+    y, pull_back = jax.vjp(output, {name: params[name] for name in names})
+    gradients, = pull_back(jax.random.normal(key, y.shape))
   size = lambda layers, name: jnp.sqrt(jnp.mean(jnp.square(layers[name]["kernel"])))
   std = jnp.std(y)
   std = jnp.where(std > LEAST * jnp.sqrt(jnp.mean(jnp.square(y))), std, 0)

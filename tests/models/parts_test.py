@@ -42,6 +42,14 @@ def test_sizes_in_parts() -> None:
   assert activations["conv4"].shape == (2, 4, 4, 512)
 
 
+def test_z_does_not_drown_x_in_parts() -> None:
+  """Where it meets F(x) its weights are as any; elsewhere they are 25 times as large."""
+  for unary, expected in ((True, 0.02), (False, 0.5)):
+    D = dcgan.Discriminator(width=2, hidden=64, unary=unary)
+    params = jax.jit(D.init)(KEY, jnp.zeros((2, 16, 16, 3)), jnp.zeros((2, 64)))["params"]
+    assert float(jnp.std(params["fc_z"]["kernel"])) == pytest.approx(expected, rel=0.1)
+
+
 @pytest.mark.parametrize("unary, inputs, columns", [
     (True, 2, (3,)), (False, 2, ()), (False, 1, ()),
 ])
