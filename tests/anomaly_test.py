@@ -4,6 +4,7 @@ from collections.abc import Callable
 import csv
 import json
 import pathlib
+import shutil
 import subprocess
 
 import numpy as np
@@ -72,6 +73,18 @@ def judge(
     **values: object
 ) -> verdicts.Verdict:
   return anomaly.find(model, fitting.Options(**values), (str(normal), str(images)), out)
+
+
+def test_an_earlier_folder_is_replaced_where_one_says_so(
+    model: loaded.Model, mvtec: pathlib.Path, found: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+  """Of one with a list of pictures that cannot be read, and a page, too."""
+  out = shutil.copytree(found, tmp_path / "out")
+  folders = (str(mvtec / "train" / "good"), str(mvtec / "test" / "crack"))
+  with pytest.raises(FileExistsError, match="--force"):
+    anomaly.find(model, fitting.Options(), folders, out)
+  anomaly.find(model, fitting.Options(), folders, out, force=True)
+  assert len(rows(out)) == STRANGE < len(rows(found))
 
 
 def rows(out: pathlib.Path) -> list[dict[str, str]]:

@@ -89,7 +89,9 @@ def open_page(path: pathlib.Path, width: int = 1400, height: int = 900) -> Itera
     assert answer, f"The browser ended at {order}."
     return json.loads(answer)
   try:
-    if missing := ask("start"):
+    missing = ask("start")
+    assert missing != f"{path} cannot be loaded"
+    if missing:
       pytest.skip(f"The browser does not start: {missing}.")
     yield Page(ask)
   finally:

@@ -31,10 +31,10 @@ SLOW = (  # folders and files that compile and train for more than some seconds
     "anomaly", "atlas", "benchmark/benchmark", "colab", "commands", "data/stream", "environments",
     "evaluation/anomaly/in", "evaluation/encoders", "evaluation/layer", "evaluation/linear",
     "evaluation/logistic", "evaluation/m", "evaluation/n", "evaluation/probe",
-    "evaluation/retrieval", "evaluation/tables/report", "evaluation/walks", "exchange/exported",
-    "exchange/hub", "exchange/onnx", "export", "features", "golden", "import_official", "kills",
-    "machine/processes", "main", "models", "photos", "pipeline", "runs/workdir", "training",
-    "transfer",
+    "evaluation/retrieval", "evaluation/sample_quality", "evaluation/tables/report",
+    "evaluation/walks", "exchange/exported", "exchange/hub", "exchange/onnx", "export", "features",
+    "golden", "import_official", "interrupt", "kills", "machine/processes", "main", "models",
+    "package", "photos", "pipeline", "runs/workdir", "training", "transfer",
 )
 QUICK = "jax_disable_most_optimizations"
 jax.config.update(QUICK, True)  # What files compute as they are read, too.

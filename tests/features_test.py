@@ -93,17 +93,17 @@ def test_names_of_any_bytes_and_pictures_of_other_kinds(
   inner.mkdir(parents=True)
   for name in ("a.gif", "b.tif"):
     Image.new("L", (9, 9), 7).save(inner / name)
-  (inner / "c.heic").touch()
+  (inner / "c.svg").touch()
   os.mkfifo(inner / "d.png")
   for out in (tmp_path / "f.npz", tmp_path / "f.parquet"):
     done, left = features.describe_folder(task(digits, tmp_path / "in", out=out))
-    assert done == 2 and [kind for _, kind in left] == [".heic", "pipes or devices"]
+    assert done == 2 and [kind for _, kind in left] == [".svg", "pipes or devices"]
   names = ["caf\\xe9/a.gif", "caf\\xe9/b.tif"]
   assert pyarrow.parquet.read_table(out)["file"].to_pylist() == names
   assert rows(tmp_path / "f.npz")["files"].tolist() == names
-  with pytest.raises(ValueError, match="no pictures .*; left out: 1 .heic .*: name another"):
+  with pytest.raises(ValueError, match="no pictures .*; left out: 1 .svg.*: name another"):
     (tmp_path / "none").mkdir()
-    (tmp_path / "none" / "c.heic").touch()
+    (tmp_path / "none" / "c.svg").touch()
     features.describe_folder(task(digits, tmp_path / "none"))
 
 

@@ -1,6 +1,7 @@
 """Tests of the real program: it answers at once, and bad input with one sentence alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
 import json
 import os
 import pathlib
@@ -45,18 +46,25 @@ def sentence(process: subprocess.CompletedProcess) -> str:
   return found[1]
 
 
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+  """Within it ended child processes take less than 3 seconds of a core, however busy that is."""
+  began = sum(os.times()[2:4])
+  yield
+  assert sum(os.times()[2:4]) - began < 3
+
+
 def test_help_comes_at_once() -> None:
-  began = time.monotonic()
-  help_text = run("--help").stdout
-  assert time.monotonic() - began < 3
+  with at_once():
+    help_text = run("--help").stdout
   for part in ("configs/digits.py", "--config", "--workdir"):
     assert part in help_text
 
 
 def test_help_lists_the_fields_of_a_config() -> None:
-  began = time.monotonic()
-  process = run("--help", "--config", "mnist:gan")
-  assert time.monotonic() - began < 3 and process.returncode == 0
+  with at_once():
+    process = run("--help", "--config", "mnist:gan")
+  assert process.returncode == 0
   for part in ("--coordinator_timeout", "fields of ", "objective='gan'", "optim.rate=0.0002",
                "constant and decaying together"):
     assert part in process.stdout
@@ -75,12 +83,8 @@ def test_help_imports_no_jax(words: list[str]) -> None:
 
 
 WRONG_FLAGS = {
-    "an unknown field": (
-        [DIGITS, "--config.epoch=3"], "Unknown config field 'epoch': did you mean 'epochs'?"
-    ),
-    "an unknown field within": (
-        [DIGITS, "--config.model.G.widht=3"], "in config.model.G: did you mean 'width'?"
-    ),
+    "an unknown field": ([DIGITS, "--config.epoch=3"], "field 'epoch': did you mean 'epochs'?"),
+    "one within": ([DIGITS, "--config.model.G.widht=3"], "in config.model.G: did you mean 'width'"),
     "a field like no other": ([DIGITS, "--config.zzz=3"], "Unknown config field 'zzz'"),
     "an unknown flag": ([DIGITS, "--confg.epochs=3"], "did you mean --config.epochs?"),
     "an unknown variant": ([DIGITS + ":bigann"], "Unknown variant 'bigann': did you mean 'bigan'?"),
@@ -101,9 +105,9 @@ WRONG_FLAGS = {
 @pytest.mark.parametrize("case", WRONG_FLAGS)
 def test_a_wrong_flag_is_answered_in_one_sentence(case: str, tmp_path: pathlib.Path) -> None:
   flags, expected = WRONG_FLAGS[case]
-  began = time.monotonic()
-  assert expected in sentence(run(*flags, f"--workdir={tmp_path}/run"))
-  assert time.monotonic() - began < 5 and not (tmp_path / "run").exists()
+  with at_once():
+    assert expected in sentence(run(*flags, f"--workdir={tmp_path}/run"))
+  assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("config", ["digits", "linear_probe", "frozen_layers"])
@@ -240,9 +244,7 @@ def test_a_wrong_data_section(
   assert not (tmp_path / "run").exists()
 
 
-def test_a_workdir_that_cannot_be_written(
-    tiny: Tiny, tmp_path: pathlib.Path
-) -> None:
+def test_a_workdir_that_cannot_be_written(tiny: Tiny, tmp_path: pathlib.Path) -> None:
   """A file in its place, or above it: not even root can write there."""
   (tmp_path / "file").write_text("precious")
   for place in ("file", "file/run"):
@@ -251,9 +253,7 @@ def test_a_workdir_that_cannot_be_written(
   assert [p.read_text() for p in tmp_path.iterdir()] == ["precious"]
 
 
-def test_a_workdir_of_something_else(
-    tiny: Tiny, tmp_path: pathlib.Path
-) -> None:
+def test_a_workdir_of_something_else(tiny: Tiny, tmp_path: pathlib.Path) -> None:
   (tmp_path / "thesis.tex").write_text("precious")
   with pytest.raises(ValueError, match="not a run folder; choose an empty or new --workdir"):
     jobs.train(tiny(), str(tmp_path))

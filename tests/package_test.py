@@ -28,7 +28,7 @@ def test_training_is_the_program_s(tmp_path: pathlib.Path, tiny: Callable) -> No
   assert model.config.recipe == "official" and model.step == 5 and "JD" in model.metrics
   again = bigan_jax.train(tiny("bigan,recipe=official"), str(tmp_path / "a"))
   assert again.step == 5 and rows(tmp_path / "a")[-1]["step"] == 5
-  with pytest.raises(ValueError, match="config"):  # Another experiment's folder.
+  with pytest.raises(ValueError, match="belongs to another config"):  # Another experiment's folder.
     bigan_jax.train("digits", tmp_path / "a", TINY)
 
 

@@ -1,5 +1,6 @@
 """Tests of sets that would have to come from the network, which tests never use."""
 
+import importlib.util
 import pathlib
 import socket
 import time
@@ -51,8 +52,9 @@ def test_other_sets_of_tfds_say_how_to_prepare_them_elsewhere(
     sources.load(name, "train", str(tmp_path))
 
 
+@pytest.mark.skipif(bool(importlib.util.find_spec("tensorflow")), reason="TensorFlow is here.")
 def test_sets_whose_code_needs_tensorflow_say_so_quietly(
-    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: pathlib.Path, offline: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
   with pytest.raises(FileNotFoundError, match="No module named 'tensorflow'.*tfds build coco_capt"):
     sources.load("coco_captions", "train", str(tmp_path))

@@ -22,6 +22,12 @@ class Material(NamedTuple):
   judged_y: np.ndarray
 
 
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+  """A test draws the same, whichever ran before it."""
+  RS.seed(0)
+
+
 def digits() -> Material:
   """Pixels of the digits: 1,500 images of 64 features, three of which never vary."""
   x, y = datasets.load_digits(return_X_y=True)

@@ -10,6 +10,12 @@ from configs import linear_probe as config
 RS = np.random.RandomState(0)
 
 
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+  """A test draws the same, whichever ran before it."""
+  RS.seed(0)
+
+
 def settings(**changes: object) -> ml_collections.ConfigDict:
   found = config.get_config().mlp
   found.update({"hidden": 20, "rates": (0.01,), "dropouts": (0.1,), "batch_size": 50, **changes})

@@ -9,6 +9,12 @@ from bigan_jax.evaluation import retrieval
 RS = np.random.RandomState(0)
 
 
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+  """A test draws the same, whichever ran before it."""
+  RS.seed(0)
+
+
 def draw(*shape: int) -> np.ndarray:
   return RS.uniform(-1, 2, size=shape).astype(np.float32)
 
@@ -77,7 +83,7 @@ def test_a_weighted_vote_is_that_of_scikit_learn(
   monkeypatch.setattr(retrieval, "BLOCK", 150)
   monkeypatch.setattr(retrieval, "QUERIES", 40)
   references, queries = draw(330, 5), draw(90, 5)
-  labels, truth = RS.randint(4, size=330), RS.randint(4, size=90)
+  labels = RS.randint(4, size=330)
   oracle = sklearn.neighbors.KNeighborsClassifier(
       min(k, 330), algorithm="brute", metric="cosine",
       weights=lambda distances: np.exp((1 - distances) / temperature),
@@ -85,7 +91,7 @@ def test_a_weighted_vote_is_that_of_scikit_learn(
   voters = retrieval.search(queries, references, 1, k).voters
   found = retrieval.weighted_vote(voters, labels, temperature)
   np.testing.assert_array_equal(found, oracle.fit(references, labels).predict(queries))
-  assert np.mean(found == truth) != np.mean(retrieval.vote(np.zeros((90, 1), int)) == truth)
+  assert len(set(found)) > 1
 
 
 def test_a_low_temperature_leaves_the_vote_to_the_nearest() -> None:

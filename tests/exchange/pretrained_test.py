@@ -35,7 +35,7 @@ def test_networks_come_back_as_they_were_built(tiny: Callable, run: pathlib.Path
 
 
 def test_a_step_can_be_asked_for(run: pathlib.Path) -> None:
-  assert pretrained.read(str(run), ("E",), "best").step in (0, 5)
+  assert pretrained.read(str(run), ("E",), "best").step == 5
   with pytest.raises(ValueError, match="no step 3"):
     pretrained.read(str(run), ("E",), 3)
 

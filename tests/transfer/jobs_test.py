@@ -9,6 +9,7 @@ import signal
 import pytest
 
 from bigan_jax.data import batches
+from bigan_jax.runs.workdir import open_run
 from bigan_jax.settings import measures
 from bigan_jax.training import ending
 from bigan_jax.training.objectives import OBJECTIVES
@@ -79,6 +80,21 @@ def test_what_is_sure_to_be_refused_is_so_before_pictures_are_read(
   config.batch_size = 1
   with pytest.raises(ValueError, match="batch norm needs at least 2 images on each"):
     jobs.train(config, str(tmp_path / "new"))
+
+
+def test_other_pictures_are_gone_on_with_where_one_says_so(
+    tiny: Callable, tmp_path: pathlib.Path
+) -> None:
+  config = tiny()
+  config.epochs = 0
+  with open_run(str(tmp_path), config.to_dict()) as run:
+    run.agree_on_data({"pictures": 3}, False)
+  with pytest.raises(ValueError, match="or go on knowingly by --config.data.accept_change"):
+    jobs.train(config, str(tmp_path))
+  config.data.accept_change = True
+  jobs.train(config, str(tmp_path))
+  assert "pictures" not in (tmp_path / "data.json").read_text()
+  assert (tmp_path / "metrics.jsonl").exists()
 
 
 def test_a_signal_while_pictures_are_read_saves_and_ends(
