@@ -95,7 +95,7 @@ WRONG_FLAGS = {
     "epochs below zero": ([DIGITS, "--config.epochs=-1"], "config.epochs is -1, but must be"),
     "epochs that are no number": ([DIGITS, "--config.epochs=many"], "--config.epochs=many"),
     "a rate of zero": ([DIGITS, "--config.optim.rate=0"], "config.optim.rate is 0.0, but must be"),
-    "a rate above one": ([DIGITS, "--config.optim.rate=2"], "config.optim.rate is 2.0, but must"),
+    "many": (["--config=neighbours", "--config.encoder=R", "--distributed"], "--distributed out"),
     "a rate that is no number": ([DIGITS, "--config.optim.rate=nan"], "optim.rate is nan, but"),
     "no latent": ([DIGITS, "--config.model.latent_dim=0"], "config.model.latent_dim is 0, but"),
     "a tiny batch": ([DIGITS, "--config.batch_size=1"], "config.batch_size is 1, but must be"),

@@ -38,6 +38,7 @@ def _photos(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Photos:
     subprocess.run(
         ["bash", ROOT / "launch" / "photos.sh", *words], cwd=tmp_path, timeout=20, check=True,
         env=os.environ | {"LOG": str(log), "PYTHON": str(program), **given},
+        stderr=subprocess.PIPE, text=True,
     )
     return log.read_text().splitlines()
   return start
@@ -72,8 +73,9 @@ def test_small_networks_have_no_regressors(photos: Photos) -> None:
 
 
 def test_methods_without_a_row_are_refused(photos: Photos, tmp_path: pathlib.Path) -> None:
-  with pytest.raises(subprocess.CalledProcessError):
+  with pytest.raises(subprocess.CalledProcessError) as refused:
     photos("OUT", "cifar10", METHODS="bigan alad")
+  assert refused.value.stderr.startswith("METHODS has alad: choose from bigan, gan, latent_regr")
   assert not (tmp_path / "OUT").exists()
 
 

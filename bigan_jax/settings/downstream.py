@@ -150,8 +150,8 @@ def _validate_training(config: ml_collections.ConfigDict) -> None:
   if config.init not in untrained.get(config.source, INITS):
     after = config.source if config.job == "frozen_layers" else f"source={config.source}"
     raise ValueError(
-        f"config.source is {config.source} but config.init is {config.init}: choose the source "
-        f"after the colon, --config=configs/{config.job}.py:{after}."
+        f"config.source is {config.source} but config.init is {config.init}: leave both out, and "
+        f"choose the source after the colon, --config=configs/{config.job}.py:{after}."
     )
   if config.model.family == "alexnet":
     check_widths("model.widths", config.model.widths)

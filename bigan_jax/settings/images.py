@@ -62,7 +62,7 @@ def _image_networks(objective: str, official: bool, crop: int) -> ml_collections
       "width": 64,  # channels of its first layer, then doubled
       "hidden": 0,  # units of a layer fc, and in parts of those of z; 0: none, as in the paper
       "z_output": not official,  # section 4: "each linear layer thereafter"
-      "z_stddev": 0.5,  # of projections of z at first (reference section 0)
+      "z_stddev": 0.5,  # of projections of z at first (reference section 0); no use in parts
       "unary": False,  # D in parts: it scores x and z by themselves besides pairs
   })
   model.D.norm = "batch"  # as in the paper; or "spectral", and biases

@@ -45,7 +45,8 @@ def _networks(objective: str, official: bool) -> ml_collections.ConfigDict:
   model.family = "dim"
   model.latent_dim = 64  # numbers in z and in the code
   model.latents = "uniform"  # p(z): U(-1, 1), as in the paper; or "normal", N(0, 1)
-  model.image_shape = model.encoder_shape = (SIDE, SIDE, 3)
+  model.image_shape = (SIDE, SIDE, 3)  # what G makes and D sees
+  model.encoder_shape = (SIDE, SIDE, 3)  # what E sees
   model.value_range = (-1.0, 1.0)  # of pixels
   model.G = ml_collections.ConfigDict({
       "width": 64,  # channels of its last hidden layer, doubled towards z
@@ -65,9 +66,9 @@ def _networks(objective: str, official: bool) -> ml_collections.ConfigDict:
       "hidden": 1024,  # units of its layer fc
       "z_output": not official,  # section 4: "each linear layer thereafter"
   })
-  # Projections of z at first: as the authors' code scales those into convolutions by the kernel,
-  # which drowns x, or as any weights (docs/results.md, "CIFAR-10").
-  model.D.z_stddev = 0.32 if official else 0.02
+  # As the authors' code scales them by the kernel, which drowns x, or as any weights
+  # (docs/results.md, "CIFAR-10").
+  model.D.z_stddev = 0.32 if official else 0.02  # of projections of z at first; no use in parts
   model.D.norm = "batch"  # as in the paper; or "spectral", and biases
   model.D.unary = False  # D in parts: it scores x and z by themselves besides pairs
   return model

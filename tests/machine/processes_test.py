@@ -170,8 +170,9 @@ def test_stops_and_losses_cost_no_bit(
     alone: loop_test.Result, dice: random.Random, python: pathlib.Path, tmp_path: pathlib.Path,
 ) -> None:
   path = tmp_path / "run"
-  signal.signal(signal.SIGINT, signal.default_int_handler)  # Else & and nohup have it ignored.
+  heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # Behind & it is ignored.
   stopped = start_pair(path, flags)
+  signal.signal(signal.SIGINT, heard)
   await_checkpoint(path, stopped[0])
   asked, status = dice.choice([(signal.SIGTERM, 0), (signal.SIGINT, 130)])
   stopped[1].send_signal(asked)

@@ -40,7 +40,8 @@ def test_what_is_said_is_what_stands_beside() -> None:
 @pytest.mark.parametrize("name, said", [
     ("mnist", {"model.G.width": "units of each hidden layer", "model.value_range": "pixel / 255"}),
     ("imagenet", {"model.G.width": "channels of its last", "model.value_range": "of pixels"}),
-    ("cifar10", {"model.E.width": "channels of its first", "model.E.hidden": "units of its layer"}),
+    ("cifar10", {"model.E.width": "channels of its first", "model.E.hidden": "units of its layer",
+                 "model.image_shape": "what G makes", "model.D.z_stddev": "of projections of z"}),
     ("frozen_layers", {"epochs": "", "optim.weight_decay": "of weights, not of biases"}),
     ("linear_probe", {"calibration_steps": "batches that its statistics come from"}),
 ])

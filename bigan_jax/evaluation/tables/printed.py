@@ -21,7 +21,8 @@ def refuse_strange(folder: pathlib.Path, found: Iterable[str], known: Iterable[s
   strange = sorted(set(found) - set(known))
   if strange:
     raise ValueError(
-        f"{folder} has runs of {', '.join(strange)}, which the table has no row for."
+        f"{folder} has runs of {', '.join(strange)}, which the table has no row for: move them"
+        " elsewhere."
     )
 
 

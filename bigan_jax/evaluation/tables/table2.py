@@ -26,6 +26,7 @@ PAPER = {
     "joint_latent_regressor": ("Joint LR", ()),
     "autoencoder_l2": ("Autoencoder (l2)", ()),
     "autoencoder_l1": ("Autoencoder (l1)", ()),
+    "alad": ("ALAD", ()),
     "bigan": ("BiGAN", (56.2, 54.4, 49.4, 43.9, 33.3)),
     "bigan, generalised": (
         "BiGAN, generalised (paper: 112 x 112 E)", (55.3, 53.2, 49.3, 44.4, 34.8)

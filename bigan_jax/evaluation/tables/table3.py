@@ -31,6 +31,7 @@ PAPER = {
     "joint_latent_regressor": ("Joint LR", (37.1, 47.9, 56.5, None, None)),
     "autoencoder_l2": ("Autoencoder (l2)", (24.8, 16.0, 53.8, 41.9, None)),
     "autoencoder_l1": ("Autoencoder (l1)", ()),
+    "alad": ("ALAD", ()),
     "bigan": ("BiGAN", (37.5, 48.7, 58.9, 45.7, 34.9)),
     "bigan, generalised": (
         "BiGAN, generalised (paper: 112 x 112 E)", (41.7, 52.5, 60.3, 46.9, 35.2)

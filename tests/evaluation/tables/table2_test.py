@@ -76,6 +76,6 @@ def test_networks_are_not_mixed(tmp_path: pathlib.Path) -> None:
 def test_what_has_no_row_is_refused(tmp_path: pathlib.Path) -> None:
   with pytest.raises(FileNotFoundError, match="No finished run folders"):
     table2.main(tmp_path)
-  write(tmp_path, [results("pretrained", "alad", 2, 40.0)])
-  with pytest.raises(ValueError, match="has runs of alad, which the table has no row for"):
+  write(tmp_path, [results("pretrained", "mine", 2, 40.0)])
+  with pytest.raises(ValueError, match="has runs of mine, which the table has no row for: move"):
     table2.main(tmp_path)

@@ -108,6 +108,6 @@ def test_folders_of_table_2_may_hold_them_too(tmp_path: pathlib.Path) -> None:
 def test_what_has_no_row_is_refused(tmp_path: pathlib.Path) -> None:
   with pytest.raises(FileNotFoundError, match="No finished run folders"):
     table3.main(tmp_path)
-  write(tmp_path, [results("pretrained", "alad", "fc8", 9.0)])
-  with pytest.raises(ValueError, match="runs of alad, which the table has no row for"):
+  write(tmp_path, [results("pretrained", "mine", "fc8", 9.0)])
+  with pytest.raises(ValueError, match="runs of mine, which the table has no row for"):
     table3.main(tmp_path)
