@@ -99,6 +99,9 @@ def describe_folder(task: Task) -> tuple[int, list[tuple[str, str]]]:
   names = lying.pictures
   if task.reconstruct and folders.holds(task.reconstruct, task.images):
     raise ValueError(f"{task.reconstruct} holds the pictures of --images: choose another folder.")
+  if task.reconstruct and folders.holds(task.images, task.reconstruct):
+    raise ValueError(f"{task.reconstruct} lies among the pictures of --images, as which its pairs "
+                     "would be read the next time: choose another folder.")
   task = task._replace(layer=find_layer(task.model, task.layer))
   how, shape = task.model.view, task.model.layers[task.layer]
   about = {"layer": task.layer, "shape": shape, "step": task.model.step, "view": how._asdict()}

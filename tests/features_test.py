@@ -175,6 +175,8 @@ def test_outputs_are_not_replaced_unasked(digits: features.loaded.Model, folder:
   for reconstruct in (folder, folder.parent):
     with pytest.raises(ValueError, match="holds the pictures of --images: choose another"):
       features.describe_folder(task(digits, folder, reconstruct=reconstruct, force=True))
+  with pytest.raises(ValueError, match="lies among the pictures of --images"):
+    features.describe_folder(task(digits, folder, reconstruct=folder / "pairs", force=True))
   assert sorted(folder.rglob("*")) == before
   mine = folder.parent / "mine"  # Pictures of somebody's own, that are no outputs.
   mine.mkdir()

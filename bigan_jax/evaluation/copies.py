@@ -160,6 +160,9 @@ def write(
     FileNotFoundError, ValueError: as `nearest`.
     FileExistsError: `out` is there.
   """
+  if folders.holds(folder, out):
+    raise ValueError(f"--out={out} lies among the pictures of {folder}, as which its own would be "
+                     "read the next time: choose another folder.")
   with outputs.new_folder(out, force, outputs.only(SHEET, TABLE, SKIPPED)) as scratch:
     made = np.concatenate(list(drawn(model, count, seed)))
     found = nearest(model, made, folder, seed)

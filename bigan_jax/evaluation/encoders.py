@@ -53,11 +53,24 @@ def read(path: str, step: str) -> Pretrained:
   Raises:
     ValueError: the run is of another kind; and as `pretrained.read`.
   """
+  return pretrained.twice(lambda: _read(path, step), step)
+
+
+def _read(path: str, step: str | int) -> Pretrained:
   whose = () if exported.is_export(pathlib.Path(path).expanduser()) else ("G",)  # All runs have G.
-  config = pretrained.read(path, whose, step).config
-  if config.get("objective") not in OBJECTIVES:
+  found = pretrained.read(path, whose, step)
+  if found.config.get("objective") not in OBJECTIVES:
     raise ValueError(f"{path} has no feature learner: name the run folder of one that was trained.")
-  return pretrained.read(path, (OBJECTIVES[config.objective].judged,), step)
+  return pretrained.read(path, (OBJECTIVES[found.config.objective].judged,), found.step)
+
+
+def read_with_discriminator(path: str, step: str) -> list[Pretrained]:
+  """What `read` gives and, where D judged pairs in its training, that D, both of one step."""
+  def both() -> list[Pretrained]:
+    trained = read(path, step)
+    D = read_discriminator(trained, path)
+    return [trained] if D is None else [trained, D]
+  return pretrained.twice(both, step)
 
 
 def read_discriminator(trained: Pretrained, path: str) -> Pretrained | None:

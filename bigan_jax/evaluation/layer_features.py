@@ -2,6 +2,7 @@
 
 import functools
 import math
+import os
 import pathlib
 import tempfile
 
@@ -111,6 +112,8 @@ def _room(shape: tuple[int, int], most_bytes: float, folder: pathlib.Path | None
   if 4 * math.prod(shape) <= most_bytes:
     return np.empty(shape, np.float32)
   with tempfile.TemporaryFile(dir=folder) as file:
+    if hasattr(os, "posix_fallocate"):  # A full disk is told now; later it would kill the program.
+      os.posix_fallocate(file.fileno(), 0, math.prod(shape) * np.dtype(np.float16).itemsize)
     return np.memmap(file, np.float16, "w+", shape=shape)
 
 

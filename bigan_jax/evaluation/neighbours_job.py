@@ -104,6 +104,8 @@ def table(
 
   Args:
     numbers: of the queries in the judged split; indices of neighbours count the training split.
+      Of a split that was bounded, by --config.train_images or .judged_images, they count what was
+      taken.
   """
   label = lambda split, i: int(split.labels[i]) if split.num_classes else None
   return [

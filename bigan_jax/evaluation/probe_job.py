@@ -59,10 +59,14 @@ class Features(NamedTuple):
 def run(config: ml_collections.ConfigDict, workdir: str) -> None:
   """Judges the layers of a trained network, and of untrained ones if asked to."""
   results.check(workdir, config.to_dict(), FILES)
-  trained = encoders.read(config.encoder, config.encoder_step)
+  of_pairs = config.discriminator or any(n.startswith(layer_features.PAIRS) for n in config.layers)
+  whose, step = config.encoder, config.encoder_step
+  players = encoders.read_with_discriminator(whose, step) if of_pairs else [
+      encoders.read(whose, step)]
+  trained = players[0]
   train, judged, data = encoders.pictures(config, trained)
   missing = left_out(data.name, train, judged)
-  judges = networks(config, trained, train)
+  judges = networks(config, players, train)
   asked = subjects(config, judges, train)
   with results.replacing(workdir, config.to_dict(), FILES) as folder:
     data_record.write(folder, survey.fingerprint(train.about))
@@ -129,13 +133,9 @@ def left_out(name: str, train: Split, judged: Split) -> list[int]:
 
 
 def networks(
-    config: ml_collections.ConfigDict, trained: Pretrained, train: Split
+    config: ml_collections.ConfigDict, players: list[Pretrained], train: Split
 ) -> list[Encoder]:
-  """The trained network, D beside it if asked for, and both untrained, once for each seed."""
-  players = [trained]
-  if config.discriminator or any(n.startswith(layer_features.PAIRS) for n in config.layers):
-    D = encoders.read_discriminator(trained, config.encoder)
-    players += [] if D is None else [D]
+  """The trained networks and, if asked for, the same untrained, once for each seed."""
   judges, seeds = [encoders.trained_encoder(player) for player in players], config.baseline_seeds
   for seed in seeds if config.baseline == "random" else ():
     name = "random" if len(seeds) == 1 else f"random_{seed}"

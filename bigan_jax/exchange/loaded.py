@@ -139,12 +139,7 @@ def read(path: str, step: str | int = "latest") -> pretrained.Pretrained:
   """
   devices.check()
   path = hub.folder(path)
-  try:
-    return _read(path, step)
-  except (ValueError, OSError):
-    if str(step).isdigit():
-      raise
-    return _read(path, step)  # A run under way may have put newer networks in their place.
+  return pretrained.twice(lambda: _read(path, step), step)
 
 
 def _read(path: str, step: str | int) -> pretrained.Pretrained:

@@ -1,7 +1,8 @@
 """Reads trained networks for whoever uses them: of a run, or exported; `--config.encoder=RUN`."""
 
+from collections.abc import Callable
 import pathlib
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import ml_collections
 
@@ -11,6 +12,7 @@ from bigan_jax.models import Networks
 from bigan_jax.runs import checkpoints
 
 PyTree = Any
+T = TypeVar("T")
 
 
 class Pretrained(NamedTuple):
@@ -29,6 +31,19 @@ class Pretrained(NamedTuple):
   variables: dict[str, PyTree]
   step: int
   metrics: dict[str, float | None]
+
+
+def twice(read: Callable[[], T], step: str | int) -> T:
+  """`read()`; if it fails, and no step was named by its number, once more.
+
+  A run under way may have put newer networks in the place of those that were just found.
+  """
+  try:
+    return read()
+  except (ValueError, OSError):
+    if str(step).isdigit():
+      raise
+    return read()
 
 
 def read(path: str, players: tuple[str, ...], step: str | int = "latest") -> Pretrained:

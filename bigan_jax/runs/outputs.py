@@ -51,20 +51,11 @@ def new_folder(
       it is the one that we are in.
   """
   path = _real(path)
-  if path.is_mount():
-    raise OSError(f"{path} is where a disk is mounted, which stays as it is: name a folder in it.")
-  if pathlib.Path.cwd().is_relative_to(path):
-    raise OSError(f"{path} is the folder that you are in, or above it: name another, or one in it.")
-  def check() -> None:
-    occupied = path.exists() and not (path.is_dir() and not items(path))
-    ours = path.is_dir() and replaceable(path)
-    if occupied and not (force and ours):
-      raise _exists(path, ours)
-  check()
+  check_folder(path, force, replaceable)
   with _scratch(path) as scratch:
     scratch.mkdir()
     yield scratch
-    check()  # Others may have written there meanwhile.
+    check_folder(path, force, replaceable)  # Others may have written there meanwhile.
     if path.is_dir():
       old = scratch.with_suffix(".old")
       path.rename(old)
@@ -72,6 +63,21 @@ def new_folder(
       shutil.rmtree(old)
     else:
       scratch.rename(path)
+
+
+def check_folder(
+    path: Path, force: bool = False, replaceable: Callable[[Path], bool] = lambda path: False
+) -> None:
+  """Raises what `new_folder` would at its beginning."""
+  path = _real(path)
+  if path.is_mount():
+    raise OSError(f"{path} is where a disk is mounted, which stays as it is: name a folder in it.")
+  if pathlib.Path.cwd().is_relative_to(path):
+    raise OSError(f"{path} is the folder that you are in, or above it: name another, or one in it.")
+  occupied = path.exists() and not (path.is_dir() and not items(path))
+  ours = path.is_dir() and replaceable(path)
+  if occupied and not (force and ours):
+    raise _exists(path, ours)
 
 
 def only(*names: str) -> Callable[[Path], bool]:

@@ -14,6 +14,7 @@ import pytest
 from bigan_jax import models
 from bigan_jax.data.splits import Stored
 from bigan_jax.evaluation import encoders, layer_features
+from bigan_jax.runs import checkpoints
 from bigan_jax.settings import downstream
 from bigan_jax.training.objectives import OBJECTIVES
 from bigan_jax.training.state import initial_state, optimiser
@@ -213,6 +214,20 @@ def test_D_is_read_beside_E_at_the_same_step(
   saved_run(tiny("gan"), tmp_path / "gan")
   gan = encoders.read(str(tmp_path / "gan"), "latest")
   assert encoders.read_discriminator(gan, str(tmp_path / "gan")) is None
+
+
+def test_E_and_D_of_a_run_under_way_are_of_one_step(
+    tiny: Callable, saved_run: Callable, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  """It may put newer networks in place as E has been read: both are read again."""
+  saved_run(tiny("bigan"), tmp_path)
+  restore, asked = checkpoints.restore_network, []
+  def once_newer(path: str, player: str, step: str | int) -> tuple:
+    asked.append(player)
+    return restore(path, player, 9 if asked.count("D") == 1 and player == "D" else step)
+  monkeypatch.setattr(checkpoints, "restore_network", once_newer)
+  assert [p.step for p in encoders.read_with_discriminator(str(tmp_path), "latest")] == [10, 10]
+  assert asked.count("D") == 2 and asked.count("E") == 2
 
 
 @pytest.mark.parametrize("changes, message", [

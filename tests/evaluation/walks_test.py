@@ -220,5 +220,7 @@ def test_the_table_of_copies(digits: loaded.Model, tmp_path: pathlib.Path) -> No
     assert sheet.width == -(-600 // (4 * 4 * 9 - 10)) * (4 * 4 * 9 - 10)
   for path in map(pathlib.Path, names[1:]):
     path.unlink()
+  with pytest.raises(ValueError, match="lies among the pictures of .*: choose another folder"):
+    copies.write(digits, 3, 3, str(tmp_path / "in"), tmp_path / "in" / "near", True)
   text = copies.write(digits, 3, 3, str(tmp_path / "in"), tmp_path / "out", True)
   assert text.endswith("\nBelow 5 pictures none is held out.")

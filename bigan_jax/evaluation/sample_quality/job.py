@@ -17,6 +17,7 @@ from bigan_jax.evaluation.sample_quality.comparing import Quality
 from bigan_jax.exchange import feature_files, loaded
 from bigan_jax.runs import data_record, outputs, results
 from bigan_jax.settings import measures
+from bigan_jax.settings.rules import CLASSES
 
 FILES = ("results.*",)
 NAMES = {
@@ -47,6 +48,8 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> None:
   results.check(workdir, config.to_dict(), FILES)
   if config.dump and folders.holds(workdir, config.dump):
     raise ValueError(f"config.dump is {config.dump}, in the folder of results: choose another.")
+  if config.dump:
+    outputs.check_folder(pathlib.Path(config.dump))
   with results.replacing(workdir, config.to_dict(), FILES) as folder:
     subjects = of_files(config) if config.real_features else of_networks(config)
     if subjects.fingerprint:
@@ -84,6 +87,7 @@ def of_networks(config: ml_collections.ConfigDict) -> Subjects:
   about = {
       "encoder": config.encoder, "step": read.step, "objective": read.config.objective,
       "seed": config.seed, "data": data.name, "splits": data.splits,
+      **{name: data[name] for name in CLASSES if data.get(name)},
   }
   return Subjects(describer.of(real), describer.of(made), describer.title, about,
                   survey.fingerprint(train.about))
@@ -129,7 +133,8 @@ def measure(
 def title(config: ml_collections.ConfigDict, subjects: Subjects) -> str:
   """What was compared with what, in one line."""
   about = subjects.about
-  whose = f" of {about['data']} ({about['splits']})" if "data" in about else ""
+  some = "".join(f", {name}={about[name]}" for name in CLASSES if name in about)
+  whose = f" of {about['data']} ({about['splits']}{some})" if "data" in about else ""
   return (f"{len(subjects.made):,} samples beside {len(subjects.real):,} pictures{whose}, over "
           f"{subjects.over}; {config.neighbours} neighbours.")
 
@@ -185,11 +190,12 @@ def dump(folder: pathlib.Path, real: np.ndarray, made: np.ndarray) -> None:
 def commands(config: ml_collections.ConfigDict, subjects: Subjects) -> list[str]:
   """How torch-fidelity 0.4 and clean-fid 0.1.35 measure the customary FID of what was dumped.
 
-  Of CIFAR-10 it is beside its 50,000 training pictures, of other sets beside the judged ones.
+  Of CIFAR-10 it is beside its 50,000 training pictures; of other sets, and of some of its classes,
+  beside the judged ones.
   """
   folder = pathlib.Path(config.dump).expanduser().absolute()
   made, real = str(folder / "samples"), str(folder / "pictures")
-  known = subjects.about["data"] == "cifar10"
+  known = subjects.about["data"] == "cifar10" and not set(CLASSES) & subjects.about.keys()
   beside, statistics = CIFAR10 if known else (shlex.quote(real), json.dumps(real))
   fewest = len(subjects.made) if known else min(len(subjects.made), len(subjects.real))
   subset = f" --kid-subset-size {fewest}" if fewest < SUBSET else ""

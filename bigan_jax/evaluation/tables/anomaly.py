@@ -97,7 +97,8 @@ def table(judged: Sequence[Judged], dataset: str) -> list[tuple[str, ...]]:
   return [
       HEADER, *map(lambda row: _published(NATURAL, row), published_anomalies.MNIST),
       _chance(NATURAL, shares.get), *_ours(judged, NATURAL, measure("AUPR")),
-      _chance(RELEASED, share), *_ours(judged, RELEASED, weighted),
+      _chance(RELEASED, lambda label: share(label) if label in shares else None),
+      *_ours(judged, RELEASED, weighted),
   ]
 
 

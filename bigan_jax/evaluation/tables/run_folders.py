@@ -76,13 +76,13 @@ def _judges(job: Path, run: Path) -> bool:
     named = Path(encoder).expanduser()
     tail = run.parts[-len(named.parts):] == named.parts
     return tail or named.name == job.name == run.name  # Both may have moved.
-  return (job / verdicts.THRESHOLD).is_file() and job.name == run.name
+  return job.name == run.name and (job / verdicts.THRESHOLD).is_file()
 
 
 def _has_something(folder: Path) -> bool:
   try:
     return bool(read(folder, ""))
-  except ValueError:
+  except (ValueError, OSError):  # One of others, that may not be read.
     return False
 
 

@@ -13,6 +13,7 @@ from bigan_jax.evaluation.tables.run_folders import Run
 STEPS = 20  # pictures of a slider, of all runs on a page together
 LARGE = 64_000  # bytes of a PNG, above which a page has the picture as WebP
 QUALITY = 80
+SIDE = 16_000  # pixels at most: WebP has no more than 16,383
 NEWEST = "filters"  # what begins so hardly changes: the newest is shown
 SCRIPT = """<script>
 for (const slider of document.querySelectorAll("figure input")) {
@@ -64,6 +65,7 @@ def _image(path: pathlib.Path, label: str, hidden: bool) -> str:
   if len(content) > LARGE:
     file = io.BytesIO()
     with Image.open(path) as picture:
+      picture.thumbnail((SIDE, SIDE))
       picture.convert("RGB").save(file, "WEBP", quality=QUALITY)
     content, kind = file.getvalue(), "webp"
   image = f'<img src="{web.address(content, kind)}" alt="{html.escape(label)}"'

@@ -11,7 +11,7 @@ import pathlib
 import statistics
 from typing import Any, NamedTuple
 
-from bigan_jax.evaluation.tables import printed
+from bigan_jax.evaluation.tables import printed, run_folders
 from bigan_jax.runs import records
 from bigan_jax.training.objectives import OBJECTIVES
 
@@ -23,44 +23,67 @@ PAPER = {  # 1-NN accuracy in percent on MNIST's test set (paper, Table 1)
     "autoencoder_l2": ("AE (l2)", 97.58),
     "autoencoder_l1": ("AE (l1)", 97.63),
 }
+SAME = ("recipe", "data.name", "data.splits", "eval.images", "eval.references")
+OURS = {"data.name": "mnist", "data.splits": "test"}  # what the paper's numbers are of
 HEADER = ("method", "1-NN %", "spread", "seeds", "epochs", "paper", "difference")
 
 
 class Result(NamedTuple):
-  """The last evaluation of a run: 1-NN accuracy in percent of the judged features."""
+  """The last evaluation of a run: 1-NN accuracy in percent of the judged features.
+
+  same: the fields SAME of its config.
+  """
 
   objective: str
   epoch: int
   accuracy: float
+  same: dict[str, Any] = {}
 
 
 def read(run: pathlib.Path) -> Result:
-  """Reads a run folder; raises ValueError if it has no evaluation yet."""
-  config: dict[str, Any] = json.loads((run / "config.json").read_text())
-  rows = records.read_rows(run / "metrics.jsonl")
+  """Reads a run folder; raises ValueError if it has no such evaluation."""
+  config = run_folders.flat(json.loads((run / "config.json").read_text()))
+  objective = config.get("objective")
+  if objective not in OBJECTIVES:
+    raise ValueError(f"{run} is no run of a feature learner: move it elsewhere.")
+  rows, metric = records.read_rows(run / "metrics.jsonl"), OBJECTIVES[objective].metric
   if not rows:
     raise ValueError(f"Run {run} has no evaluation yet: let it run on.")
-  row, objective = rows[-1], config["objective"]
-  return Result(objective, row["epoch"], row[OBJECTIVES[objective].metric])
+  if metric not in rows[-1]:
+    raise ValueError(f"Run {run} has no {metric}, for want of classes: move it elsewhere.")
+  same = {name: config.get(name) for name in SAME}
+  return Result(objective, rows[-1]["epoch"], rows[-1][metric], same)
+
+
+def check_alike(results: list[Result]) -> None:
+  """Raises ValueError if the runs were not judged alike."""
+  for name in SAME:
+    values = sorted({json.dumps(result.same.get(name)) for result in results})
+    if len(values) > 1:
+      raise ValueError(f"The runs differ in {name}, {' and '.join(values)}: part their folders.")
 
 
 def rows(results: list[Result]) -> list[tuple[Any, ...]]:
-  """A row of HEADER a method: mean over seeds, and half the range of the seeds as spread."""
-  found = defaultdict(list)
+  """A row of HEADER a method: mean over seeds, and half the range of the seeds as spread.
+
+  The paper's numbers stand beside MNIST's test set alone.
+  """
+  found, comparable = defaultdict(list), True
   for result in results:
     found[result.objective].append(result)
+    comparable &= OURS.items() <= result.same.items()
   table = []
   for objective, (name, paper) in PAPER.items():
-    runs = found[objective]
+    runs, theirs = found[objective], f"{paper:.2f}" if comparable else ""
     if not runs:
-      table.append((name, "", "", 0, "", f"{paper:.2f}", ""))
+      table.append((name, "", "", 0, "", theirs, ""))
       continue
     accuracies = [run.accuracy for run in runs]
     mean, epochs = statistics.mean(accuracies), sorted({run.epoch for run in runs})
     spread = f"{(max(accuracies) - min(accuracies)) / 2:.2f}" if len(runs) > 1 else ""
     table.append((
-        name, f"{mean:.2f}", spread, len(runs), "/".join(map(str, epochs)), f"{paper:.2f}",
-        f"{mean - paper:+.2f}",
+        name, f"{mean:.2f}", spread, len(runs), "/".join(map(str, epochs)), theirs,
+        f"{mean - paper:+.2f}" if comparable else "",
     ))
   return table
 
@@ -70,7 +93,10 @@ def main(folder: pathlib.Path) -> None:
   runs = sorted(path.parent for path in folder.glob("*/metrics.jsonl"))
   if not runs:
     raise FileNotFoundError(f"No run folders in {folder}: train some by launch/table1.sh.")
-  printed.publish(folder, "table1", [HEADER, *rows([read(run) for run in runs])])
+  results = [read(run) for run in runs]
+  printed.refuse_strange(folder, (result.objective for result in results), PAPER)
+  check_alike(results)
+  printed.publish(folder, "table1", [HEADER, *rows(results)])
 
 
 if __name__ == "__main__":

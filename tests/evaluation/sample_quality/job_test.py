@@ -111,6 +111,9 @@ def test_customary_statistics_of_cifar10(tmp_path: pathlib.Path) -> None:
   assert "Published" not in said and fidelity.endswith(" --input2 cifar10-train")
   assert "--kid-subset-size" not in fidelity
   assert 'dataset_name="cifar10", dataset_res=32, dataset_split="train"' in clean
+  some = subjects._replace(about={"data": "cifar10", "splits": "test", "only_labels": "horse"})
+  assert job.commands(config, some)[1].endswith(f" --input2 {tmp_path}/pictures")
+  assert "9 pictures of cifar10 (test, only_labels=horse), over" in job.title(config, some)
 
 
 def test_over_a_layer_of_another_network(

@@ -137,6 +137,28 @@ def test_jobs_beside_a_run(tmp_path: pathlib.Path) -> None:
   assert "row 200 of probe" not in found.text and "row 0 of strange" not in found.text
 
 
+def test_a_picture_of_any_height(tmp_path: pathlib.Path) -> None:
+  """One of noise is too large for a PNG, and WebP knows no such height."""
+  run = write_run(tmp_path / "run", 0.5)
+  noise = np.random.RandomState(0).randint(0, 256, (20_000, 9, 3)).astype(np.uint8)
+  write_picture(run / "pictures" / "samples" / "00000015.png", noise)
+  assert sum("image/webp" in source for source in read(tmp_path / "a.html", run).images) == 1
+
+
+def test_folders_that_may_not_be_read_are_passed_over(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  run, strange = write_jobs(tmp_path / "runs"), tmp_path / "runs" / "bigan" / "lost+found"
+  strange.mkdir()
+  is_file = pathlib.Path.is_file
+  def refuse(path: pathlib.Path) -> bool:  # As of a folder of root's.
+    if strange in path.parents:
+      raise PermissionError(13, "Permission denied", str(path))
+    return is_file(path)
+  monkeypatch.setattr(pathlib.Path, "is_file", refuse)
+  assert len(run_folders.beside(run)) == 5
+
+
 def test_the_command(tmp_path: pathlib.Path, forked_python: pathlib.Path) -> None:
   run, out = write_jobs(tmp_path / "runs"), tmp_path / "page.html"
   done = subprocess.run(
