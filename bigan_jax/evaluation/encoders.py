@@ -16,7 +16,7 @@ import numpy as np
 from bigan_jax import models
 from bigan_jax.data import batches, prepare
 from bigan_jax.data.splits import Split
-from bigan_jax.exchange import exported, pretrained
+from bigan_jax.exchange import exported, hub, pretrained
 from bigan_jax.exchange.pretrained import Pretrained
 from bigan_jax.settings import downstream, rules
 from bigan_jax.settings.data import data_section
@@ -53,6 +53,7 @@ def read(path: str, step: str) -> Pretrained:
   Raises:
     ValueError: the run is of another kind; and as `pretrained.read`.
   """
+  path = hub.folder(path)
   return pretrained.twice(lambda: _read(path, step), step)
 
 
@@ -66,8 +67,9 @@ def _read(path: str, step: str | int) -> Pretrained:
 
 def read_with_discriminator(path: str, step: str) -> list[Pretrained]:
   """What `read` gives and, where D judged pairs in its training, that D, both of one step."""
+  path = hub.folder(path)
   def both() -> list[Pretrained]:
-    trained = read(path, step)
+    trained = _read(path, step)
     D = read_discriminator(trained, path)
     return [trained] if D is None else [trained, D]
   return pretrained.twice(both, step)

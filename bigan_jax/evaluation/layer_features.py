@@ -1,5 +1,6 @@
 """Features of a frozen network: any layer of it, pooled to a stated size, block by block."""
 
+import errno
 import functools
 import math
 import os
@@ -108,12 +109,22 @@ def extract(
   return features
 
 
+def _reserve(file: int, size: int) -> None:
+  """Raises OSError if the disk has no room: a file mapped into memory would kill the program."""
+  try:
+    os.posix_fallocate(file, 0, size)
+  except AttributeError:  # macOS has none.
+    pass
+  except OSError as error:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+      raise
+
+
 def _room(shape: tuple[int, int], most_bytes: float, folder: pathlib.Path | None) -> np.ndarray:
   if 4 * math.prod(shape) <= most_bytes:
     return np.empty(shape, np.float32)
   with tempfile.TemporaryFile(dir=folder) as file:
-    if hasattr(os, "posix_fallocate"):  # A full disk is told now; later it would kill the program.
-      os.posix_fallocate(file.fileno(), 0, math.prod(shape) * np.dtype(np.float16).itemsize)
+    _reserve(file.fileno(), math.prod(shape) * np.dtype(np.float16).itemsize)
     return np.memmap(file, np.float16, "w+", shape=shape)
 
 

@@ -50,7 +50,7 @@ def _image_networks(objective: str, official: bool, crop: int) -> ml_collections
   model.value_range = (-1.0, 1.0)  # of pixels
   model.G = ml_collections.ConfigDict({
       "width": 64,  # channels of its last hidden layer, doubled towards z
-      "z_skip": official,  # reference section 1; section 4 names D alone
+      "z_skip": official,  # reference section 2; section 4 names D alone
   })
   # Batch norm on the output of each convolution; the authors' conv1 has none.
   alexnet = {"widths": (96, 256, 384, 384, 256), "first_bn": not official}

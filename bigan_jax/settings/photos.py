@@ -51,7 +51,7 @@ def _networks(objective: str, official: bool) -> ml_collections.ConfigDict:
   model.G = ml_collections.ConfigDict({
       "width": 64,  # channels of its last hidden layer, doubled towards z
       "kernel": 4,  # side, in pixels
-      "z_skip": official,  # reference section 1; section 4 names D alone
+      "z_skip": official,  # reference section 2; section 4 names D alone
   })
   model.E = ml_collections.ConfigDict({
       "width": 64,  # channels of its first layer, then doubled

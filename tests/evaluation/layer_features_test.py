@@ -1,6 +1,9 @@
 """Tests of the features of frozen layers: their names, their pooling, and that they are frozen."""
 
 from collections.abc import Callable
+import errno
+import os
+import pathlib
 
 import chex
 import jax
@@ -67,6 +70,17 @@ def test_pooling_averages_the_cells_of_a_grid(height: int, width: int, size: int
 def test_what_is_small_enough_is_left_as_it_is(shape: tuple[int, ...], size: int) -> None:
   features = jnp.asarray(RS.randn(*shape))
   np.testing.assert_array_equal(layer_features.pool(features, size), features)
+
+
+def test_a_full_disk_is_told_before_features_are_made(
+    perceptron: Encoder, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  def full(file: int, start: int, size: int) -> None:
+    assert (start, size) == (0, 2 * 3 * 16)
+    raise OSError(errno.ENOSPC, "No space left on device")
+  monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+  with pytest.raises(OSError, match="No space left on device"):
+    layer_features.extract(perceptron, digits(3), "fc1", 4, most_bytes=100, folder=tmp_path)
 
 
 def test_the_layers_of_a_perceptron(perceptron: Encoder) -> None:

@@ -109,7 +109,7 @@ def test_optimiser_is_optax_s_chain() -> None:
 
 @pytest.mark.parametrize("decay_shifts", [True, False])
 def test_decay_alone_moves_what_is_decayed_by_a_whole_step(decay_shifts: bool) -> None:
-  """Gradients of zero: the l2 term, however small, is all that Adam normalises (reference 2)."""
+  """Gradients of zero: the l2 term, however small, is all that Adam normalises (reference 5)."""
   zeros = jax.tree.map(np.zeros_like, PARAMS)
   new = updated(TX._replace(decay_shifts=decay_shifts), [zeros], [2e-4])
   step = jax.tree.map(lambda n, w: n - w, new, PARAMS)

@@ -85,7 +85,7 @@ def step_of(objective: str, **options: int) -> Callable[..., tuple[TrainState, d
 
 @pytest.mark.parametrize("name", ["bigan", "gan", "latent_regressor"])
 def test_losses_start_at_ln_2(name: str) -> None:
-  """D is zero, so certain of nothing (reference section 2)."""
+  """D is zero, so certain of nothing (reference section 0)."""
   (losses, _), _ = gradients_of(name)(begin(name)[1].params, batch(), latents())
   players = [p for p in losses if p != "E" or name == "bigan"]  # a regressor's E answers to z alone
   for player in players:

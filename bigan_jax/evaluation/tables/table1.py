@@ -23,8 +23,11 @@ PAPER = {  # 1-NN accuracy in percent on MNIST's test set (paper, Table 1)
     "autoencoder_l2": ("AE (l2)", 97.58),
     "autoencoder_l1": ("AE (l1)", 97.63),
 }
-SAME = ("recipe", "data.name", "data.splits", "eval.images", "eval.references")
-OURS = {"data.name": "mnist", "data.splits": "test"}  # what the paper's numbers are of
+SAME = ("recipe", "data.name", "data.splits", "data.only_labels", "data.without_labels",
+        "eval.images", "eval.references")
+OURS = {  # what the paper's numbers are of
+    "data.name": "mnist", "data.splits": "test", "data.only_labels": "", "data.without_labels": "",
+}
 HEADER = ("method", "1-NN %", "spread", "seeds", "epochs", "paper", "difference")
 
 
@@ -51,7 +54,7 @@ def read(run: pathlib.Path) -> Result:
     raise ValueError(f"Run {run} has no evaluation yet: let it run on.")
   if metric not in rows[-1]:
     raise ValueError(f"Run {run} has no {metric}, for want of classes: move it elsewhere.")
-  same = {name: config.get(name) for name in SAME}
+  same = {name: config.get(name, "") for name in SAME}  # Older runs have no field of classes.
   return Result(objective, rows[-1]["epoch"], rows[-1][metric], same)
 
 

@@ -172,7 +172,7 @@ def test_fields_out_of_range(fields: Fields, said: str) -> None:
     ({"encoder": "/nowhere"}, FileNotFoundError, "There is no run folder '/nowhere'"),
     ({"features": "pixel"}, FileNotFoundError, "There is no run folder 'pixel'"),
     ({"layer": "conv1", "features": "SAME"}, ValueError, "no layer 'conv1'"),
-    ({"dump": "SAME"}, FileExistsError, "is there already: choose another"),
+    ({"dump": "SAME", "encoder": "/nowhere"}, FileExistsError, "is there already: choose another"),
     ({"dump": "INSIDE"}, ValueError, "config.dump is .*, in the folder of results: choose another"),
     ({"encoder": "HEAD"}, ValueError, "has no network 'G' at step 10; it has .'head'."),
 ])

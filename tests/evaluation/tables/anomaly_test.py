@@ -137,6 +137,7 @@ def test_the_table_of_digits(tmp_path: pathlib.Path, capsys: pytest.CaptureFixtu
   weights = np.where(truth == 1, share / (1 - share) * (1 - truth).sum() / truth.sum(), 1.0)
   weighted = metrics.average_precision_score(truth, values, sample_weight=weights)
   assert table[anomaly.RELEASED, "bigan"]["4"] == f"{100 * weighted:.2f}"
+  assert table[anomaly.RELEASED, "chance"]["0"] == ""
   assert table[anomaly.RELEASED, "chance"]["1"] == "38.80"  # 7,877 of 7,877 + 12,425
   text = capsys.readouterr().out
   assert text == (folder / "anomaly.md").read_text() and "with our networks" in text

@@ -11,12 +11,12 @@ from bigan_jax.evaluation.tables import table1
 
 def write(
     folder: pathlib.Path, name: str, *rows: dict[str, float], data: str = "mnist",
-    references: int = 0
+    references: int = 0, **classes: str
 ) -> None:
   """A run folder of the objective that its name begins with."""
   (folder / name).mkdir()
-  config = {"objective": name.rpartition("-")[0], "data": {"name": data, "splits": "test"},
-            "eval": {"references": references}}
+  config = {"objective": name.rpartition("-")[0], "eval": {"references": references},
+            "data": {"name": data, "splits": "test", **classes}}
   (folder / name / "config.json").write_text(json.dumps(config))
   lines = "".join(json.dumps({"step": 0, **row}) + "\n" for row in rows)
   (folder / name / "metrics.jsonl").write_text(lines)
@@ -46,6 +46,9 @@ def test_other_data_are_not_set_beside_the_paper(tmp_path: pathlib.Path) -> None
   with open(tmp_path / "table1.csv", newline="") as file:
     rows = [list(row.values()) for row in csv.DictReader(file)]
   assert rows[0] == ["BiGAN", "91.00", "", "1", "9", "", ""] and rows[1][-2:] == ["", ""]
+  write(tmp_path, "bigan-1", {"epoch": 9, "NNC_e-": 91.0}, data="digits", only_labels="3")
+  with pytest.raises(ValueError, match='differ in data.only_labels, "" and "3": part their'):
+    table1.main(tmp_path)
 
 
 def test_runs_that_were_judged_otherwise_are_not_averaged(tmp_path: pathlib.Path) -> None:
