@@ -109,25 +109,12 @@ def validate(config: ml_collections.ConfigDict) -> None:
   for name in ("optim.b1", "optim.b2"):
     if not 0 <= flat[name] < 1:
       raise ValueError(f"config.{name} is {flat[name]}, but must be at least 0 and below 1.")
-  if config.eval.samples % 100:
-    raise ValueError(
-        f"config.eval.samples is {config.eval.samples}, but must be a multiple of 100 (NND/100)."
-    )
-  if config.eval.quality > config.eval.samples:
-    raise ValueError(
-        f"config.eval.quality is {config.eval.quality}, but only config.eval.samples = "
-        f"{config.eval.samples} samples are drawn: lower it."
-    )
-  if 0 < config.eval.quality <= QUALITY_NEIGHBOURS:
-    raise ValueError(
-        f"config.eval.quality is {config.eval.quality}, but samples are compared by "
-        f"{QUALITY_NEIGHBOURS} neighbours of each: give more than that, or 0."
-    )
   if config.stop_epoch > config.epochs:
     raise ValueError(
         f"config.stop_epoch is {config.stop_epoch}, beyond config.epochs = {config.epochs}."
     )
   _validate_names(config)
+  _validate_samples(config)
   if config.alternating and config.objective.startswith("autoencoder"):
     raise ValueError("config.alternating needs a discriminator; an autoencoder has none.")
   refuse_unused(config.data.name, changed_data(config.data, data_section()))
@@ -147,6 +134,24 @@ def _validate_names(config: ml_collections.ConfigDict) -> None:
   if config.eval.best not in ("", *CRITERIA):
     known = nearest(config.eval.best, CRITERIA)
     raise ValueError(f"config.eval.best is {config.eval.best!r}: {known}")
+
+
+def _validate_samples(config: ml_collections.ConfigDict) -> None:
+  """Raises ValueError if samples cannot be judged as `config.eval` asks for."""
+  if config.eval.samples % 100:
+    raise ValueError(
+        f"config.eval.samples is {config.eval.samples}, but must be a multiple of 100 (NND/100)."
+    )
+  if config.eval.quality > config.eval.samples:
+    raise ValueError(
+        f"config.eval.quality is {config.eval.quality}, but only config.eval.samples = "
+        f"{config.eval.samples} samples are drawn: lower it."
+    )
+  if 0 < config.eval.quality <= QUALITY_NEIGHBOURS:
+    raise ValueError(
+        f"config.eval.quality is {config.eval.quality}, but samples are compared by "
+        f"{QUALITY_NEIGHBOURS} neighbours of each: give more than that, or 0."
+    )
 
 
 def changed_data(
